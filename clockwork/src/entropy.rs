@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use siphasher::sip::SipHasher13;
 
@@ -53,7 +53,7 @@ impl Entropy {
     }
 
     /// A generator for longer draws.
-    pub fn rng(self) -> impl Rng + RngExt + Send + 'static {
+    pub fn rng(self) -> impl RngExt + Send + 'static {
         ChaCha8Rng::seed_from_u64(self.seed)
     }
 }

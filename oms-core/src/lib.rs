@@ -1,1 +1,23 @@
-//! oms-core
+//! The order management core: books parcels with a carrier, tells customers, keeps its promises.
+//!
+//! Read in this order: [`state`] (what can happen), [`store`] (what is kept), [`env`] (how the
+//! world is reached), [`call`] (how an external call is made), [`carrier`] and [`messenger`] (which
+//! calls), [`flow`] (one step of work each), [`service`] (who takes the steps), [`http`] and
+//! [`intake`] (how orders come in), [`cli`].
+
+pub mod call;
+pub mod carrier;
+pub mod cli;
+pub mod config;
+pub mod env;
+pub mod flow;
+pub mod http;
+pub mod intake;
+pub mod messenger;
+pub mod order;
+pub mod policy;
+pub mod saga;
+pub mod service;
+pub mod state;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,335 @@
+//! A fault is data: what goes wrong, when, and how.
+
+use std::fmt;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::kind::{Kind, Target};
+
+/// One thing that goes wrong.
+///
+/// The fields up to `times` are its triggers: all that are given must hold. The rest are
+/// parameters; which kind takes which is checked by [`Fault::validate`]. The same object stands in
+/// a plan (TOML) and in `PUT /faults` (JSON). Durations are texts with a unit: `300ms`, `5s`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What goes wrong.
+    pub kind: Kind,
+    /// To whom: `carrier`, `messenger`, `node`, `store`. Checked by the plan, ignored here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
+
+    /// Only this endpoint (of a store: this operation).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Only calls with this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Only the n-th request with its endpoint and key, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Only the n-th request of `endpoint`, or of all without one, from 1. Counts arrivals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<u64>,
+    /// Not before this much of the run has passed.
+    #[serde(default, with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub from: Option<Duration>,
+    /// No longer when this much of the run has passed.
+    #[serde(default, with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Duration>,
+    /// With this probability from 0 to 1, drawn from the seed for endpoint, key and attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// At most this often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
+
+    /// Whether the effect happens all the same; without it, no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processed: Option<bool>,
+    /// How long, or by how much.
+    #[serde(default, with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub by: Option<Duration>,
+    /// The HTTP status: 307, 429, 500, 502, 503 or 504.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The header `Retry-After`: `30s` (in seconds), `date:30s` (as a date) or `nonsense`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<String>,
+    /// The API's own code or text (`refuse`), or the body to send (`malformed`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// How many bytes of the body are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Which node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<u32>,
+    /// At the node's how-manieth scheduling point, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<u64>,
+    /// Before or after the call is processed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
+}
+
+/// On which side of the processing of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// The call is not processed.
+    Before,
+    /// The call was processed; its caller has no answer yet.
+    After,
+}
+
+/// The optional fields of a [`Fault`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is the field of `Fault` with its name")]
+pub enum Field {
+    Endpoint,
+    Key,
+    Attempt,
+    Nth,
+    From,
+    Until,
+    Rate,
+    Times,
+    Processed,
+    By,
+    Status,
+    RetryAfter,
+    Detail,
+    Bytes,
+    Node,
+    Point,
+    When,
+}
+
+/// The triggers that need a call: connections and whole nodes have none of these.
+const CALL_TRIGGERS: &[Field] = &[Field::Endpoint, Field::Key, Field::Attempt];
+/// The triggers that anything has that happens.
+const COMMON_TRIGGERS: &[Field] =
+    &[Field::Nth, Field::From, Field::Until, Field::Rate, Field::Times];
+
+impl Field {
+    /// The name as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Field::Endpoint => "endpoint",
+            Field::Key => "key",
+            Field::Attempt => "attempt",
+            Field::Nth => "nth",
+            Field::From => "from",
+            Field::Until => "until",
+            Field::Rate => "rate",
+            Field::Times => "times",
+            Field::Processed => "processed",
+            Field::By => "by",
+            Field::Status => "status",
+            Field::RetryAfter => "retry_after",
+            Field::Detail => "detail",
+            Field::Bytes => "bytes",
+            Field::Node => "node",
+            Field::Point => "point",
+            Field::When => "when",
+        }
+    }
+
+    /// Whether this says when a fault fires, rather than how.
+    pub fn is_trigger(self) -> bool {
+        CALL_TRIGGERS.contains(&self) || COMMON_TRIGGERS.contains(&self)
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a fault, or a list of faults, cannot be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A field that the kind has no use for.
+    #[error("`{kind}` takes no `{field}`")]
+    NotTaken {
+        /// The fault's kind.
+        kind: Kind,
+        /// The field that is too much.
+        field: Field,
+    },
+    /// A field that the kind cannot do without.
+    #[error("`{kind}` needs `{field}`")]
+    Missing {
+        /// The fault's kind.
+        kind: Kind,
+        /// The field that is missing.
+        field: Field,
+    },
+    /// A value that means nothing.
+    #[error("`{kind}`: `{field}` {problem}")]
+    Value {
+        /// The fault's kind.
+        kind: Kind,
+        /// The field with that value.
+        field: Field,
+        /// What is wrong with it, to be read after the field's name.
+        problem: String,
+    },
+    /// A fault of a list is wrong.
+    #[error("fault {place} of the list")]
+    InList {
+        /// Which one, from 0.
+        place: usize,
+        /// What is wrong with it.
+        #[source]
+        source: Box<Error>,
+    },
+}
+
+impl Fault {
+    /// A fault without triggers (it always fires) and without parameters.
+    pub fn new(kind: Kind) -> Fault {
+        Fault {
+            kind,
+            on: None,
+            endpoint: None,
+            key: None,
+            attempt: None,
+            nth: None,
+            from: None,
+            until: None,
+            rate: None,
+            times: None,
+            processed: None,
+            by: None,
+            status: None,
+            retry_after: None,
+            detail: None,
+            bytes: None,
+            node: None,
+            point: None,
+            when: None,
+        }
+    }
+
+    /// Checks that the kind takes each field given, that none is missing and each value means
+    /// something.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, naming kind and field.
+    pub fn validate(&self) -> Result<(), Error> {
+        let kind = self.kind;
+        let given = self.given();
+        let taken = |field: &Field| kind.params().any(|param| param == *field);
+        for field in given.iter().copied() {
+            let fits =
+                if field.is_trigger() { self.takes_trigger(field) } else { taken(&field) };
+            if !fits {
+                return Err(Error::NotTaken { kind, field });
+            }
+        }
+        if let Some(&field) = kind.required().iter().find(|field| !given.contains(field)) {
+            return Err(Error::Missing { kind, field });
+        }
+        self.check_triggers()?;
+        self.check_parameters()?;
+        kind.check(self)
+    }
+
+    /// Checks a list of faults.
+    ///
+    /// # Errors
+    /// [`Error::InList`] for the first that is wrong.
+    pub fn validate_all(faults: &[Fault]) -> Result<(), Error> {
+        for (place, fault) in faults.iter().enumerate() {
+            fault.validate().map_err(|source| Error::InList { place, source: source.into() })?;
+        }
+        Ok(())
+    }
+
+    /// Whether the fault is bounded by time alone: what a closed port can do.
+    pub fn is_window(&self) -> bool {
+        self.given().into_iter().all(|field| matches!(field, Field::From | Field::Until))
+    }
+
+    /// Why no real process or socket can do this fault; `None` when one can.
+    pub fn only_simulated(&self) -> Option<&'static str> {
+        match self.kind.target() {
+            Target::Store => Some("a real store does not fail on command"),
+            Target::Node if self.point.is_some() => Some("only the simulator has such points"),
+            Target::Node if self.kind == Kind::ClockSkew => Some("the clock belongs to all"),
+            Target::Connection if self.kind == Kind::ConnectTimeout && !self.is_window() => {
+                Some("a listening port cannot ignore one connection and take the next")
+            }
+            _ => None,
+        }
+    }
+
+    /// The optional fields that are given, but for `on`.
+    fn given(&self) -> Vec<Field> {
+        let fields = [
+            (Field::Endpoint, self.endpoint.is_some()),
+            (Field::Key, self.key.is_some()),
+            (Field::Attempt, self.attempt.is_some()),
+            (Field::Nth, self.nth.is_some()),
+            (Field::From, self.from.is_some()),
+            (Field::Until, self.until.is_some()),
+            (Field::Rate, self.rate.is_some()),
+            (Field::Times, self.times.is_some()),
+            (Field::Processed, self.processed.is_some()),
+            (Field::By, self.by.is_some()),
+            (Field::Status, self.status.is_some()),
+            (Field::RetryAfter, self.retry_after.is_some()),
+            (Field::Detail, self.detail.is_some()),
+            (Field::Bytes, self.bytes.is_some()),
+            (Field::Node, self.node.is_some()),
+            (Field::Point, self.point.is_some()),
+            (Field::When, self.when.is_some()),
+        ];
+        fields.into_iter().filter_map(|(field, given)| given.then_some(field)).collect()
+    }
+
+    fn takes_trigger(&self, field: Field) -> bool {
+        match self.kind.target() {
+            Target::Call | Target::Store => true,
+            Target::Connection => COMMON_TRIGGERS.contains(&field),
+            // A node's fault either waits for a call or for a moment of its own.
+            Target::Node if self.when.is_some() => true,
+            Target::Node => matches!(field, Field::From | Field::Until),
+        }
+    }
+
+    fn check_triggers(&self) -> Result<(), Error> {
+        let at_least_one =
+            [(Field::Attempt, self.attempt.map(u64::from)), (Field::Nth, self.nth)];
+        for (field, value) in at_least_one {
+            self.check(field, value != Some(0), "counts from 1")?;
+        }
+        self.check(Field::Times, self.times != Some(0), "must be 1 or more")?;
+        let rate = self.rate.is_none_or(|rate| (0.0..=1.0).contains(&rate));
+        self.check(Field::Rate, rate, "must be from 0 to 1")?;
+        let ordered = self.until.is_none_or(|until| until > self.from.unwrap_or_default());
+        self.check(Field::Until, ordered, "must be later than `from`")
+    }
+
+    fn check_parameters(&self) -> Result<(), Error> {
+        self.check(Field::By, self.by != Some(Duration::ZERO), "must be more than nothing")?;
+        self.check(Field::Point, self.point != Some(0), "counts from 1")
+    }
+
+    /// An [`Error::Value`] unless `holds`.
+    pub(crate) fn check(&self, field: Field, holds: bool, problem: &str) -> Result<(), Error> {
+        if holds {
+            return Ok(());
+        }
+        Err(Error::Value { kind: self.kind, field, problem: problem.to_owned() })
+    }
+}

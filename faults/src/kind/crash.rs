@@ -1,0 +1,27 @@
+//! A process dies.
+
+use super::{Spec, Target};
+use crate::fault::{Error, Fault, Field, When};
+use crate::script::{Reply, Script};
+
+pub(super) const SPEC: Spec = Spec::new(
+    "crash",
+    "a process is killed, at its `point` or as a call is processed (`when`)",
+    Target::Node,
+)
+.optional(&[Field::Node, Field::Point, Field::When])
+.check(check)
+.script(|fault| Script {
+    process: fault.when == Some(When::After),
+    signal: fault.when,
+    // The caller is dead: whatever were answered would reach its successor's sockets at best.
+    ..Script::unprocessed(Reply::Hang)
+});
+
+fn check(fault: &Fault) -> Result<(), Error> {
+    match (fault.point, fault.when) {
+        (None, None) => Err(Error::Missing { kind: fault.kind, field: Field::Point }),
+        (Some(_), Some(_)) => Err(Error::NotTaken { kind: fault.kind, field: Field::Point }),
+        _ => Ok(()),
+    }
+}

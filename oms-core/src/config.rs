@@ -1,0 +1,303 @@
+//! The settings of the service, with the seed texts' values as defaults.
+//!
+//! Durations are texts such as `300ms`, `5s`, `10m`. Unknown keys and impossible values are refused
+//! with their place. See [`load`] for files and environment.
+
+mod load;
+
+pub use load::{Error, load};
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::store::Window;
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The shop.
+    pub shop: Shop,
+    /// The carrier's API.
+    pub carrier: Carrier,
+    /// The message gateway's API.
+    pub messenger: Messenger,
+    /// How the service itself works.
+    pub service: Service,
+}
+
+/// Who sends the parcels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shop {
+    /// Its name, as customers read it.
+    pub name: String,
+    /// Its phone number, with hyphens.
+    pub phone: String,
+    /// Its postcode, five digits.
+    pub postcode: String,
+    /// Its address.
+    pub line1: String,
+    /// The rest of its address.
+    pub line2: String,
+    /// It does not ship to postcodes that begin so: such orders are rejected.
+    pub refused_postcodes: Vec<String>,
+}
+
+impl Default for Shop {
+    fn default() -> Shop {
+        Shop {
+            name: "드릴십 상점".to_owned(),
+            phone: "02-123-4567".to_owned(),
+            postcode: "04524".to_owned(),
+            line1: "서울 중구 세종대로 110".to_owned(),
+            line2: "1층".to_owned(),
+            refused_postcodes: Vec::new(),
+        }
+    }
+}
+
+/// What the carrier does with a booking that it has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Duplicates {
+    /// It refuses (`ORA-00001`): sending the same bytes again asks whether it has it.
+    Reject,
+    /// It books again: it may only be asked by invoice number.
+    Accept,
+    /// It answers as it did the first time: the same bytes may be sent again.
+    Replay,
+}
+
+/// The carrier's API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Carrier {
+    /// The customer number of the contract.
+    pub cust_id: String,
+    /// The business registration number, ten digits, no hyphen.
+    pub biz_reg_num: String,
+    /// What it does with a booking that it has already.
+    pub duplicates: Duplicates,
+    /// The longest time that a request may still be under way after its caller gave up. A "not
+    /// found" proves nothing before.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub lateness_max: Duration,
+    /// How long a booking stays unknown before a person must look.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub unknown_patience: Duration,
+    /// At most so many bookings of one parcel that were proved not to have happened, or rounds of
+    /// attempts, before a person must look.
+    pub rounds_max: u32,
+    /// After a 401 no new token is asked for before so long (the carrier's rule).
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub token_wait_after_401: Duration,
+    /// How calls are made.
+    pub calls: Calls,
+}
+
+/// The message gateway's API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Messenger {
+    /// The key of the contract.
+    pub api_key: String,
+    /// The sender profile.
+    pub sender_key: String,
+    /// The template of the "shipped" message.
+    pub template_code: String,
+    /// The sender of the SMS that the gateway falls back to, registered with it; empty for none.
+    pub sms_from: String,
+    /// How long the gateway remembers a key; at most a day.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub idempotency_ttl: Duration,
+    /// How often delivery reports are polled while some are awaited.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub report_poll: Duration,
+    /// For how long after a send its report is awaited.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub report_patience: Duration,
+    /// At most so many rounds of attempts before a message is given up.
+    pub rounds_max: u32,
+    /// How calls are made.
+    pub calls: Calls,
+}
+
+/// How the service itself works.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Service {
+    /// How long a worker may work on a row before another takes over. Longer than a call's overall
+    /// deadline and the wait for a permit together.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub lease: Duration,
+    /// How often the database is looked at for work that other processes left.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub poll: Duration,
+    /// A larger body of an order is refused with 413.
+    pub body_bytes_max: usize,
+}
+
+/// How calls to one API are made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Calls {
+    /// `http://HOST:PORT` or `https://…`, without a path.
+    pub url: String,
+    /// Until the connection stands.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub connect_timeout: Duration,
+    /// From one byte of the reply to the next.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub read_timeout: Duration,
+    /// For the whole call.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub deadline: Duration,
+    /// The API's quota: all windows hold at once. Empty for none.
+    pub windows: Vec<Window>,
+    /// A permit is waited for at most so long, then the work is put back.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub permit_wait: Duration,
+    /// No call is made for so long after the API banned us, unless it says how long.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub ban_wait: Duration,
+    /// Bulkhead: at most so many calls at once.
+    pub at_once: usize,
+    /// Attempts in a round.
+    pub attempts: u32,
+    /// The wait after the first attempt; doubled after each further one, jittered by a quarter.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub backoff: Duration,
+    /// The wait between rounds; doubled each time up to sixteenfold.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub round_pause: Duration,
+    /// The circuit breaker.
+    pub breaker: Breaker,
+}
+
+/// A circuit breaker: closed passes, open refuses, half-open probes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Breaker {
+    /// The last so many calls are looked at.
+    pub window_calls: usize,
+    /// It stays closed before so many calls were seen.
+    pub calls_min: usize,
+    /// It opens when this share of them failed, 0 to 1.
+    pub failure_rate: f64,
+    /// A call at least so long counts as slow.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub slow_call: Duration,
+    /// It opens when this share of them was slow, 0 to 1.
+    pub slow_rate: f64,
+    /// How long it stays open.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub open_for: Duration,
+    /// How many probes pass when half-open; all must succeed to close it.
+    pub probes: usize,
+}
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+impl Default for Carrier {
+    fn default() -> Carrier {
+        Carrier {
+            cust_id: "30000001".to_owned(),
+            biz_reg_num: "1234567890".to_owned(),
+            duplicates: Duplicates::Reject,
+            lateness_max: seconds(10 * 60),
+            unknown_patience: seconds(2 * 3600),
+            rounds_max: 12,
+            token_wait_after_401: seconds(60),
+            calls: Calls {
+                // Seed text: ten a second and a hundred a minute.
+                windows: vec![
+                    Window { calls: 10, per: seconds(1) },
+                    Window { calls: 100, per: seconds(60) },
+                ],
+                ..Calls::default()
+            },
+        }
+    }
+}
+
+impl Default for Messenger {
+    fn default() -> Messenger {
+        Messenger {
+            api_key: "drill-api-key".to_owned(),
+            sender_key: "drill-sender-key".to_owned(),
+            template_code: "ORDER_SHIPPED".to_owned(),
+            sms_from: "021234567".to_owned(),
+            idempotency_ttl: seconds(86_400),
+            report_poll: seconds(10),
+            report_patience: seconds(3600),
+            rounds_max: 20,
+            calls: Calls {
+                // Bizgo: 200 messages a second.
+                windows: vec![Window { calls: 200, per: seconds(1) }],
+                ..Calls::default()
+            },
+        }
+    }
+}
+
+impl Default for Service {
+    fn default() -> Service {
+        Service { lease: seconds(30), poll: seconds(1), body_bytes_max: 64 * 1024 }
+    }
+}
+
+impl Default for Calls {
+    fn default() -> Calls {
+        Calls {
+            url: String::new(),
+            // Seed text: connect 3 s, read 5 s, a permit is waited for 5 s, a ban lasts 5 min.
+            connect_timeout: seconds(3),
+            read_timeout: seconds(5),
+            deadline: seconds(10),
+            windows: Vec::new(),
+            permit_wait: seconds(5),
+            ban_wait: seconds(300),
+            at_once: 32,
+            attempts: 4,
+            backoff: seconds(1),
+            round_pause: seconds(30),
+            breaker: Breaker::default(),
+        }
+    }
+}
+
+impl Default for Breaker {
+    fn default() -> Breaker {
+        Breaker {
+            window_calls: 20,
+            calls_min: 10,
+            failure_rate: 0.5,
+            slow_call: seconds(4),
+            slow_rate: 0.8,
+            open_for: seconds(15),
+            probes: 3,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What the core tells of itself: the history that promises are judged from.
+
+use clockwork::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::TaskId;
+
+/// One thing that happened at a seam. It carries no personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A database transaction opened.
+    TxBegin {
+        /// The task that it belongs to.
+        task: TaskId,
+        /// The store's use case.
+        op: String,
+    },
+    /// It closed.
+    TxEnd {
+        /// The task that it belongs to.
+        task: TaskId,
+        /// The store's use case.
+        op: String,
+        /// False when it was rolled back, or nobody knows.
+        committed: bool,
+    },
+    /// An external call went out.
+    CallBegin {
+        /// The task that waits for it.
+        task: TaskId,
+        /// `carrier` or `messenger`.
+        api: String,
+        /// The API's name of the operation.
+        endpoint: String,
+        /// What it is about: a parcel, an order and event.
+        key: String,
+    },
+    /// It ended.
+    CallEnd {
+        /// The task that waited for it.
+        task: TaskId,
+        /// `carrier` or `messenger`.
+        api: String,
+        /// The API's name of the operation.
+        endpoint: String,
+        /// What it is about.
+        key: String,
+        /// How it was understood: `done`, `refused`, `duplicate`, `not-processed`, `unknown`.
+        outcome: String,
+        /// The HTTP status, when there was one.
+        status: Option<u16>,
+    },
+    /// A caller was told that its order is kept.
+    Acknowledged {
+        /// The order.
+        order: String,
+    },
+    /// Work whose lease had run out was taken over.
+    LeaseTaken {
+        /// The parcel or notification.
+        what: String,
+        /// Its state then.
+        state: String,
+    },
+    /// A write under an old lease was refused.
+    Fenced {
+        /// The parcel or notification.
+        what: String,
+    },
+    /// An unknown outcome became known.
+    Reconciled {
+        /// The parcel.
+        parcel: String,
+        /// `booked` or `not-booked`.
+        to: String,
+        /// `resent` or `asked`.
+        how: String,
+    },
+    /// A circuit breaker changed.
+    Breaker {
+        /// `carrier` or `messenger`.
+        api: String,
+        /// `closed`, `open` or `half-open`.
+        to: String,
+    },
+    /// No call is made until a moment, since the API said so or banned us.
+    QuotaBlocked {
+        /// The quota.
+        quota: String,
+        /// Until when.
+        until: Timestamp,
+        /// `rate-limited` or `banned`.
+        why: String,
+    },
+    /// Something went to the operator.
+    Parked {
+        /// The order.
+        order: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Who is told. Called inline: an implementation must be quick and must not block.
+pub trait Observer: Send + Sync {
+    /// `event` happened at `at`.
+    fn observe(&self, at: Timestamp, event: Event);
+}
+
+/// Nobody.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NullObserver;
+
+impl Observer for NullObserver {
+    fn observe(&self, _at: Timestamp, _event: Event) {}
+}

@@ -1,0 +1,603 @@
+//! The database: one method a use case, each one short transaction.
+//!
+//! No method takes or returns a connection, so no transaction can be open while a call is in
+//! flight. The one exception is [`Store::begin`], for code that holds one on purpose.
+//!
+//! Every write can be repeated: a caller that did not learn whether its commit happened
+//! ([`Error::CommitUnknown`]) calls again with the same arguments and gets the same answer.
+
+pub mod group_commit;
+pub mod sqlite;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use clockwork::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::order::Order;
+use crate::state::{By, NoticeState, OrderState, ParcelState};
+
+/// A use case that did not come to its end.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The database was busy; nothing happened.
+    #[error("database busy during `{op}`")]
+    Busy {
+        /// The use case.
+        op: &'static str,
+    },
+    /// The commit was under way and its answer was lost: it may have happened.
+    #[error("commit of `{op}` not answered")]
+    CommitUnknown {
+        /// The use case.
+        op: &'static str,
+    },
+    /// The engine refused; nothing happened.
+    #[error("database failed during `{op}`: {reason}")]
+    Engine {
+        /// The use case.
+        op: &'static str,
+        /// The engine's words.
+        reason: String,
+    },
+    /// A row holds what this program never writes.
+    #[error("row of `{table}` cannot be read: {reason}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed later.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Error::Busy { .. } | Error::CommitUnknown { .. })
+    }
+}
+
+/// A `Result` of this module.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// One parcel of one order. Displays as `ORD-1/1`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ParcelKey {
+    /// The order.
+    pub order: String,
+    /// The parcel's number in it, from 1.
+    pub number: u32,
+}
+
+impl fmt::Display for ParcelKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.order, self.number)
+    }
+}
+
+/// One notification: an order and what is told of it. Displays as `ORD-1:shipped`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NoticeKey {
+    /// The order.
+    pub order: String,
+    /// What is told: `shipped`.
+    pub event: String,
+}
+
+impl fmt::Display for NoticeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.order, self.event)
+    }
+}
+
+/// The right to work on one row until a moment.
+///
+/// `token` is the fencing token: it grows with each claim, and a write under an older one is
+/// refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Who works on it.
+    pub worker: String,
+    /// The fencing token.
+    pub token: i64,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// What became of a write under a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is committed (now, or by an earlier call with the same arguments).
+    Done,
+    /// Another worker has taken over: nothing was written.
+    Fenced,
+}
+
+/// What became of an ingest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ingested {
+    /// The order is new and kept.
+    Created(OrderState),
+    /// The same order was kept before.
+    Same(OrderState),
+    /// Another content is kept under this id.
+    Conflict,
+}
+
+/// The exact request to the carrier, written down before it is sent.
+///
+/// A retry sends the same bytes, also after midnight in Seoul.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// 운송장번호: the only invoice number ever used for this parcel.
+    pub invoice_no: String,
+    /// The carrier's reception date, `YYYYMMDD` in Seoul.
+    pub rcpt_ymd: String,
+    /// The carrier's customer reference of this parcel.
+    pub cust_use_no: String,
+    /// The carrier's key of the parcel.
+    pub mpck_key: String,
+    /// `DATA` of `RegBook` as JSON, all but the token.
+    pub request: String,
+}
+
+/// Which rows to claim.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Who claims.
+    pub worker: String,
+    /// Now.
+    pub now: Timestamp,
+    /// The end of the lease.
+    pub until: Timestamp,
+    /// At most so many rows.
+    pub limit: usize,
+}
+
+/// What a claim brought.
+#[derive(Debug, Clone)]
+pub struct Claimed<W> {
+    /// The work, oldest due first.
+    pub work: Vec<W>,
+    /// When the next row falls due, if any waits.
+    pub next_due: Option<Timestamp>,
+}
+
+/// A parcel to work on.
+#[derive(Debug, Clone)]
+pub struct ParcelWork {
+    /// Which.
+    pub key: ParcelKey,
+    /// Its order.
+    pub order: Order,
+    /// Its state now (after the claim).
+    pub state: ParcelState,
+    /// The request written down, if any.
+    pub intent: Option<Intent>,
+    /// The right to work on it.
+    pub lease: Lease,
+    /// Attempts spent in this round.
+    pub attempts: u32,
+    /// Rounds spent.
+    pub rounds: u32,
+    /// The last moment at which a request may have been sent, if one may have been.
+    pub sent_until: Option<Timestamp>,
+    /// Since when the outcome is unknown.
+    pub unknown_since: Option<Timestamp>,
+}
+
+/// A notification to work on.
+#[derive(Debug, Clone)]
+pub struct NoticeWork {
+    /// Which.
+    pub key: NoticeKey,
+    /// Its order.
+    pub order: Order,
+    /// The invoice numbers of the order's parcels, by parcel number.
+    pub invoices: Vec<String>,
+    /// Its state now (after the claim): `sending`, or `unknown` while it is asked again.
+    pub state: NoticeState,
+    /// The right to work on it.
+    pub lease: Lease,
+    /// Attempts spent in this round.
+    pub attempts: u32,
+    /// Rounds spent.
+    pub rounds: u32,
+    /// When the first request may have been sent; the gateway remembers keys for a time from then.
+    pub first_sent_at: Option<Timestamp>,
+}
+
+/// What became of a step on a parcel. All but `Intended` give the lease back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParcelOutcome {
+    /// `planned → intended`: the request is about to be sent; the lease is kept.
+    Intended(Intent),
+    /// The carrier has it.
+    Booked,
+    /// The carrier refused it for good.
+    Refused {
+        /// The carrier's words.
+        reason: String,
+    },
+    /// Sent, and nobody knows.
+    Unknown {
+        /// What was seen.
+        reason: String,
+        /// The last moment at which a request may have been sent.
+        sent_until: Timestamp,
+        /// When to look again.
+        retry_at: Timestamp,
+        /// Counters after this step.
+        tries: Tries,
+    },
+    /// `unknown → planned`: proved not booked. The intent is kept, so the same bytes are sent.
+    NotBooked {
+        /// How it was proved.
+        reason: String,
+        /// When to book again.
+        retry_at: Timestamp,
+    },
+    /// No change: it certainly did not happen; later again.
+    PutBack {
+        /// Why.
+        reason: String,
+        /// When to try again.
+        retry_at: Timestamp,
+        /// Counters after this step.
+        tries: Tries,
+    },
+    /// A person must look.
+    Attention {
+        /// Why.
+        reason: String,
+    },
+    /// The booking is undone.
+    Cancelled,
+    /// The carrier has picked it up already: it stays booked.
+    PickedUp,
+}
+
+/// Attempts in this round, and rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tries {
+    /// Attempts spent in this round.
+    pub attempts: u32,
+    /// Rounds spent.
+    pub rounds: u32,
+}
+
+/// What became of a step on a notification. All give the lease back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoticeOutcome {
+    /// The gateway accepted it, now or before (then without its message key).
+    Sent {
+        /// The gateway's key of the message, learnt from reports when `None`.
+        msg_key: Option<String>,
+    },
+    /// The gateway refused it for good, or it was given up before it was ever sent.
+    Refused {
+        /// The gateway's words.
+        reason: String,
+    },
+    /// Sent, and nobody knows.
+    Unknown {
+        /// What was seen.
+        reason: String,
+        /// When to ask again.
+        retry_at: Timestamp,
+        /// Counters after this step.
+        tries: Tries,
+    },
+    /// `unknown → queued`: proved not sent.
+    NotSent {
+        /// How it was proved.
+        reason: String,
+        /// When to send again.
+        retry_at: Timestamp,
+    },
+    /// No change: it certainly did not happen; later again.
+    PutBack {
+        /// Why.
+        reason: String,
+        /// When to try again.
+        retry_at: Timestamp,
+        /// Counters after this step.
+        tries: Tries,
+    },
+    /// Given up while unknown: the notification stays `unknown`, its order is `notify-failed`.
+    GivenUp {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// At most `calls` in any `per`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// How many calls.
+    pub calls: u32,
+    /// In how long a time.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub per: std::time::Duration,
+}
+
+/// A request for permits to call. They belong to the address, so all workers share them.
+#[derive(Debug, Clone)]
+pub struct TakePermits {
+    /// Which quota.
+    pub quota: &'static str,
+    /// Its windows; all must hold.
+    pub windows: Vec<Window>,
+    /// At most so many.
+    pub want: u32,
+    /// Now.
+    pub now: Timestamp,
+    /// When a permit is free again if its call is never heard of: the latest end of the call.
+    pub hold_until: Timestamp,
+    /// Permits whose calls have ended, and when. They count for one window more.
+    pub ended: Vec<(i64, Timestamp)>,
+}
+
+/// The answer to [`TakePermits`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Permits {
+    /// These, at least one.
+    Granted(Vec<i64>),
+    /// None before this moment.
+    Wait(Timestamp),
+}
+
+/// The fate of a message, as the gateway reports it later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryReport {
+    /// The gateway's key of the message.
+    pub msg_key: String,
+    /// Our reference, as the request carried it: `ORD-1:shipped`.
+    pub reference: String,
+    /// The gateway's code; `10000` is delivered.
+    pub code: String,
+    /// `alimtalk` or `sms`.
+    pub channel: String,
+    /// When the gateway says it happened.
+    pub reported_at: Option<Timestamp>,
+}
+
+/// What an operator does to an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Tries again what failed or was parked.
+    Retry,
+    /// States what truly happened to a parked parcel (all parked ones when no number is given).
+    Resolve {
+        /// Which parcel.
+        parcel: Option<u32>,
+        /// True: the carrier has it; false: it has not, and will not.
+        booked: bool,
+    },
+    /// Calls the order back.
+    Cancel,
+}
+
+/// An operator's action with its author, as the audit keeps it.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// The order.
+    pub order: String,
+    /// What to do.
+    pub action: Action,
+    /// Who.
+    pub by: String,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The answer to an [`Operation`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operated {
+    /// Done; the order's state now.
+    Done(OrderState),
+    /// There is no such order.
+    NotFound,
+    /// The order's state does not allow it.
+    Refused(String),
+}
+
+/// An order as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderView {
+    /// Its id.
+    pub id: String,
+    /// Where it stands.
+    pub state: OrderState,
+    /// Why, if it is not going well.
+    pub reason: Option<String>,
+    /// When it was taken in.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Its parcels.
+    pub parcels: Vec<ParcelView>,
+    /// Its notifications.
+    pub notices: Vec<NoticeView>,
+}
+
+/// A parcel as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParcelView {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Where it stands.
+    pub state: ParcelState,
+    /// The carrier's reference, once one is written down.
+    pub cust_use_no: Option<String>,
+    /// 운송장번호, once one is written down.
+    pub invoice_no: Option<String>,
+    /// Why, if it is not going well.
+    pub reason: Option<String>,
+    /// Since when its outcome is unknown.
+    pub unknown_since: Option<Timestamp>,
+}
+
+/// A notification as it is shown; with the log of its sending.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeView {
+    /// What is told.
+    pub event: String,
+    /// Where it stands.
+    pub state: NoticeState,
+    /// The gateway's key of the message.
+    pub msg_key: Option<String>,
+    /// The gateway's code of the delivery, once reported.
+    pub report_code: Option<String>,
+    /// The channel of the delivery, once reported.
+    pub report_channel: Option<String>,
+    /// Why, if it is not going well.
+    pub reason: Option<String>,
+}
+
+/// Which orders to list, by id.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only in this state.
+    pub state: Option<OrderState>,
+    /// Only with a parcel in this state.
+    pub parcel_state: Option<ParcelState>,
+    /// Only after this id.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// How many of each, and what is oldest.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Census {
+    /// Orders by state.
+    pub orders: std::collections::BTreeMap<OrderState, u64>,
+    /// Parcels by state.
+    pub parcels: std::collections::BTreeMap<ParcelState, u64>,
+    /// Notifications by state.
+    pub notices: std::collections::BTreeMap<NoticeState, u64>,
+    /// Leases that are held.
+    pub leases: u64,
+    /// Since when the oldest unknown outcome is unknown.
+    pub oldest_unknown: Option<Timestamp>,
+}
+
+/// One walked edge of a state machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Its place in the log.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// `order`, `parcel` or `notice`.
+    pub entity: String,
+    /// `ORD-1`, `ORD-1/1` or `ORD-1:shipped`.
+    pub key: String,
+    /// From; `None` at its birth.
+    pub from: Option<String>,
+    /// To.
+    pub to: String,
+    /// Who.
+    pub by: By,
+}
+
+/// Everything that a judge reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rows {
+    /// All orders, by id.
+    pub orders: Vec<OrderView>,
+    /// All walked edges, in order.
+    pub transitions: Vec<Transition>,
+}
+
+/// A transaction held open on purpose. Dropping it rolls back.
+///
+/// As a unit of work has it, a pooled connection is held from `begin` to the end, and what is
+/// written goes to the database at the end.
+#[async_trait]
+pub trait UnitOfWork: Send {
+    /// Writes a parcel's outcome at the end.
+    fn settle_parcel(&mut self, work: &ParcelWork, outcome: ParcelOutcome, now: Timestamp);
+
+    /// Writes a notification's outcome at the end. The notification may be born in this very
+    /// transaction; then it has no lease.
+    fn settle_notice(&mut self, key: &NoticeKey, outcome: NoticeOutcome, now: Timestamp);
+
+    /// Commits all of it.
+    ///
+    /// # Errors
+    /// As every use case; [`Written::Fenced`] when a lease was lost: then nothing is written.
+    async fn commit(self: Box<Self>) -> Result<Written>;
+}
+
+/// The use cases. See the module's text for what holds of all of them.
+///
+/// # Errors
+/// Each returns [`Error`].
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Keeps an order with its parcels, accepted or rejected (`rejection` says why).
+    async fn ingest(
+        &self,
+        order: &Order,
+        rejection: Option<String>,
+        now: Timestamp,
+    ) -> Result<Ingested>;
+
+    /// Claims parcels that are due. One whose lease ran out while `intended` becomes `unknown`.
+    async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>>;
+
+    /// Writes what became of a step, with all that follows for the order, in one transaction.
+    async fn settle_parcel(
+        &self,
+        work: &ParcelWork,
+        outcome: ParcelOutcome,
+        now: Timestamp,
+    ) -> Result<Written>;
+
+    /// Claims notifications that are due: `queued` ones become `sending`; one whose lease ran out
+    /// while `sending` becomes `unknown`. None of an order that is being called back.
+    async fn claim_notices(&self, claim: Claim) -> Result<Claimed<NoticeWork>>;
+
+    /// Writes what became of a step, with all that follows for the order, in one transaction.
+    async fn settle_notice(
+        &self,
+        work: &NoticeWork,
+        outcome: NoticeOutcome,
+        now: Timestamp,
+    ) -> Result<Written>;
+
+    /// Takes permits to call, and gives ended ones back.
+    async fn take_permits(&self, take: TakePermits) -> Result<Permits>;
+
+    /// Lets nobody call before `until`.
+    async fn block_quota(&self, quota: &'static str, until: Timestamp) -> Result<()>;
+
+    /// Writes delivery reports; one that is known already changes nothing.
+    async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()>;
+
+    /// Whether some accepted message has no report yet and was sent after `since`.
+    async fn awaits_reports(&self, since: Timestamp) -> Result<bool>;
+
+    /// An operator's action, with its audit row.
+    async fn operate(&self, operation: Operation) -> Result<Operated>;
+
+    /// One order.
+    async fn order(&self, id: &str) -> Result<Option<OrderView>>;
+
+    /// Orders by id.
+    async fn orders(&self, filter: Filter) -> Result<Vec<OrderView>>;
+
+    /// How many of each.
+    async fn census(&self) -> Result<Census>;
+
+    /// Everything that a judge reads.
+    async fn rows(&self) -> Result<Rows>;
+
+    /// Opens a transaction that the caller holds. The recommended flow never does.
+    async fn begin(&self) -> Result<Box<dyn UnitOfWork>>;
+}
