@@ -1,6 +1,7 @@
 //! What the layer must know of the API that it disturbs, and what it tells that API's handlers.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
@@ -28,13 +29,14 @@ pub trait Api: Send + Sync + 'static {
 /// A request as the API names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
-    /// The name that faults use for the endpoint, such as `RegBook`.
+    /// The name that faults use for the endpoint, such as `RegBook`. One of a few: each has
+    /// counts of its own, and what the API does not have goes by one name.
     pub endpoint: String,
     /// What tells one business call from another, such as an order's number; opaque here.
     pub key: Option<String>,
 }
 
-/// One request, numbered. The layer puts it into the request's extensions.
+/// One request, numbered. The layer puts it into the request's extensions; cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// The request's number in the journal, from 1.
@@ -44,9 +46,9 @@ pub struct Call {
     /// Who sent it.
     pub client: IpAddr,
     /// The endpoint's name.
-    pub endpoint: String,
+    pub endpoint: Arc<str>,
     /// The API's key of the business call.
-    pub key: Option<String>,
+    pub key: Option<Arc<str>>,
     /// The how-manieth request with this endpoint and key, from 1. Those without a key count as
     /// one key.
     pub attempt: u32,

@@ -230,8 +230,7 @@ impl Fault {
         let given = self.given();
         let taken = |field: &Field| kind.params().any(|param| param == *field);
         for field in given.iter().copied() {
-            let fits =
-                if field.is_trigger() { self.takes_trigger(field) } else { taken(&field) };
+            let fits = if field.is_trigger() { self.takes_trigger(field) } else { taken(&field) };
             if !fits {
                 return Err(Error::NotTaken { kind, field });
             }
@@ -308,8 +307,7 @@ impl Fault {
     }
 
     fn check_triggers(&self) -> Result<(), Error> {
-        let at_least_one =
-            [(Field::Attempt, self.attempt.map(u64::from)), (Field::Nth, self.nth)];
+        let at_least_one = [(Field::Attempt, self.attempt.map(u64::from)), (Field::Nth, self.nth)];
         for (field, value) in at_least_one {
             self.check(field, value != Some(0), "counts from 1")?;
         }
@@ -331,5 +329,111 @@ impl Fault {
             return Ok(());
         }
         Err(Error::Value { kind: self.kind, field, problem: problem.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(toml: &str) -> Fault {
+        toml::from_str(toml).unwrap()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_kind_and_field() {
+        for (toml, message) in [
+            ("kind = 'reset-after'\nby = '1s'", "`reset-after` takes no `by`"),
+            ("kind = 'delay-before'", "`delay-before` needs `by`"),
+            ("kind = 'delay-before'\nby = '0s'", "`delay-before`: `by` must be more than nothing"),
+            (
+                "kind = 'late-delivery'\nby = '1s'\nprocessed = false",
+                "`late-delivery` takes no `processed`",
+            ),
+            ("kind = 'status'", "`status` needs `status`"),
+            (
+                "kind = 'status'\nstatus = 418",
+                "`status`: `status` must be 307, 429, 500, 502, 503 or 504",
+            ),
+            (
+                "kind = 'status'\nstatus = 429\nretry_after = 'later'",
+                "`status`: `retry_after` must be like `30s`, `date:30s` or `nonsense`",
+            ),
+            ("kind = 'refuse'\nbytes = 3", "`refuse` takes no `bytes`"),
+            ("kind = 'empty'\nattempt = 0", "`empty`: `attempt` counts from 1"),
+            ("kind = 'empty'\nnth = 0", "`empty`: `nth` counts from 1"),
+            ("kind = 'empty'\ntimes = 0", "`empty`: `times` must be 1 or more"),
+            ("kind = 'empty'\nrate = 1.5", "`empty`: `rate` must be from 0 to 1"),
+            ("kind = 'empty'\nrate = nan", "`empty`: `rate` must be from 0 to 1"),
+            (
+                "kind = 'empty'\nfrom = '2s'\nuntil = '2s'",
+                "`empty`: `until` must be later than `from`",
+            ),
+            (
+                "kind = 'connect-refused'\nendpoint = 'RegBook'",
+                "`connect-refused` takes no `endpoint`",
+            ),
+            ("kind = 'connect-timeout'\nkey = 'ORD-1'", "`connect-timeout` takes no `key`"),
+            ("kind = 'crash'", "`crash` needs `point`"),
+            ("kind = 'crash'\npoint = 0", "`crash`: `point` counts from 1"),
+            ("kind = 'crash'\npoint = 3\nwhen = 'after'", "`crash` takes no `point`"),
+            ("kind = 'crash'\npoint = 3\nendpoint = 'RegBook'", "`crash` takes no `endpoint`"),
+            ("kind = 'stall'\nby = '40s'", "`stall` needs `point`"),
+            ("kind = 'clock-skew'\nby = '9s'\nnth = 2", "`clock-skew` takes no `nth`"),
+            ("kind = 'busy'\nby = '1s'", "`busy` takes no `by`"),
+            ("kind = 'slow'", "`slow` needs `by`"),
+        ] {
+            assert_eq!(fault(toml).validate().unwrap_err().to_string(), message, "{toml}");
+        }
+    }
+
+    #[test]
+    fn each_kind_is_usable_and_says_whether_it_can_be_done_live() {
+        for (toml, live) in [
+            ("kind = 'connect-refused'\nrate = 0.1", true),
+            ("kind = 'connect-timeout'\nuntil = '60s'", true),
+            ("kind = 'connect-timeout'\nnth = 1", false),
+            ("kind = 'status'\non = 'carrier'\nstatus = 429\nretry_after = 'date:1m'", true),
+            ("kind = 'oversized'\nbytes = 0\nprocessed = true\ntimes = 1", true),
+            ("kind = 'crash'\npoint = 1\nnode = 2", false),
+            ("kind = 'crash'\nwhen = 'before'\nendpoint = 'RegBook'\nnth = 4", true),
+            ("kind = 'stall'\nby = '40s'\nfrom = '5s'", true),
+            ("kind = 'stall'\nby = '40s'\npoint = 9", false),
+            ("kind = 'clock-skew'\nby = '90s'\nnode = 1", false),
+            ("kind = 'busy'\nendpoint = 'settle'\nrate = 0.02", false),
+            ("kind = 'slow'\nby = '2s'", false),
+        ] {
+            let fault = fault(toml);
+            assert_eq!(fault.validate(), Ok(()), "{toml}");
+            assert_eq!(fault.only_simulated().is_none(), live, "{toml}");
+        }
+    }
+
+    #[test]
+    fn a_fault_is_the_same_in_toml_and_json() {
+        let toml = "kind = 'slow-body'\nendpoint = 'RegBook'\nfrom = '1m 5s'\nby = '300ms'\n";
+        let json = serde_json::to_value(fault(toml)).unwrap();
+        let expected = serde_json::json!(
+            { "kind": "slow-body", "endpoint": "RegBook", "from": "1m 5s", "by": "300ms" }
+        );
+        assert_eq!(json, expected, "nothing that was not given");
+        assert_eq!(serde_json::from_value::<Fault>(json).unwrap(), fault(toml));
+        assert_eq!(fault(&toml::to_string(&fault(toml)).unwrap()), fault(toml));
+    }
+
+    #[test]
+    fn every_field_of_the_schema_is_checked() {
+        let schema = serde_json::to_value(schemars::schema_for!(Fault)).unwrap();
+        let mut fields: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+        fields.retain(|field| !["kind", "on"].contains(&field.as_str()));
+        let everything = serde_json::json!({
+            "kind": "crash", "endpoint": "e", "key": "k", "attempt": 1, "nth": 1, "from": "1s",
+            "until": "2s", "rate": 1.0, "times": 1, "processed": true, "by": "1s", "status": 500,
+            "retry_after": "1s", "detail": "d", "bytes": 1, "node": 1, "point": 1, "when": "after",
+        });
+        let fault: Fault = serde_json::from_value(everything).unwrap();
+        let mut given: Vec<_> = fault.given().iter().map(|field| field.name()).collect();
+        given.sort_unstable();
+        assert_eq!(given, fields);
     }
 }

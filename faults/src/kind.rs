@@ -73,11 +73,7 @@ impl Spec {
     }
 
     /// A fault on a call.
-    const fn call(
-        name: &'static str,
-        summary: &'static str,
-        script: fn(&Fault) -> Script,
-    ) -> Spec {
+    const fn call(name: &'static str, summary: &'static str, script: fn(&Fault) -> Script) -> Spec {
         Spec { script: Some(script), ..Spec::new(name, summary, Target::Call) }
     }
 

@@ -46,6 +46,7 @@ pub(crate) enum Reply {
 pub(crate) struct Making<'a> {
     pub fault: &'a Fault,
     pub call: &'a Call,
+    pub uri: &'a http::Uri,
     pub api: &'a dyn Api,
     pub clock: &'a Arc<dyn Clock>,
 }

@@ -3,10 +3,7 @@
 use super::{Spec, Target};
 use crate::fault::Field;
 
-pub(super) const SPEC: Spec = Spec::new(
-    "clock-skew",
-    "a process's clock runs ahead of all others by `by`",
-    Target::Node,
-)
-.required(&[Field::By])
-.optional(&[Field::Node]);
+pub(super) const SPEC: Spec =
+    Spec::new("clock-skew", "a process's clock runs ahead of all others by `by`", Target::Node)
+        .required(&[Field::By])
+        .optional(&[Field::Node]);

@@ -2,8 +2,5 @@
 
 use super::{Spec, Target};
 
-pub(super) const SPEC: Spec = Spec::new(
-    "connect-refused",
-    "the connection is refused: nothing was sent",
-    Target::Connection,
-);
+pub(super) const SPEC: Spec =
+    Spec::new("connect-refused", "the connection is refused: nothing was sent", Target::Connection);

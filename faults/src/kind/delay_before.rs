@@ -4,12 +4,8 @@ use super::Spec;
 use crate::fault::Field;
 use crate::script::{Reply, Script};
 
-pub(super) const SPEC: Spec = Spec::call(
-    "delay-before",
-    "the request is processed `by` late, and then answered",
-    |fault| Script {
-        delay_before: fault.by.unwrap_or_default(),
-        ..Script::processed(Reply::Own)
-    },
-)
-.required(&[Field::By]);
+pub(super) const SPEC: Spec =
+    Spec::call("delay-before", "the request is processed `by` late, and then answered", |fault| {
+        Script { delay_before: fault.by.unwrap_or_default(), ..Script::processed(Reply::Own) }
+    })
+    .required(&[Field::By]);

@@ -8,11 +8,9 @@ use super::Spec;
 use crate::fault::Field;
 use crate::script::{Making, Reply, Script, Whole};
 
-pub(super) const SPEC: Spec = Spec::call(
-    "empty",
-    "the head of a reply, and no body",
-    |fault| Script::answering(fault, Reply::Altered(empty)),
-)
+pub(super) const SPEC: Spec = Spec::call("empty", "the head of a reply, and no body", |fault| {
+    Script::answering(fault, Reply::Altered(empty))
+})
 .optional(&[Field::Processed]);
 
 fn empty(_: &Making<'_>, mut whole: Whole) -> Response {

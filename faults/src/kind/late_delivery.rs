@@ -9,9 +9,6 @@ use crate::script::{Reply, Script};
 pub(super) const SPEC: Spec = Spec::call(
     "late-delivery",
     "the caller never gets an answer; the request is processed `by` late all the same",
-    |fault| Script {
-        delay_before: fault.by.unwrap_or_default(),
-        ..Script::processed(Reply::Hang)
-    },
+    |fault| Script { delay_before: fault.by.unwrap_or_default(), ..Script::processed(Reply::Hang) },
 )
 .required(&[Field::By]);

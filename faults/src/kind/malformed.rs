@@ -8,12 +8,11 @@ use super::Spec;
 use crate::fault::Field;
 use crate::script::{Making, Reply, Script, Whole};
 
-pub(super) const SPEC: Spec = Spec::call(
-    "malformed",
-    "valid HTTP around half a document, or around `detail`",
-    |fault| Script::answering(fault, Reply::Altered(garble)),
-)
-.optional(&[Field::Detail, Field::Processed]);
+pub(super) const SPEC: Spec =
+    Spec::call("malformed", "valid HTTP around half a document, or around `detail`", |fault| {
+        Script::answering(fault, Reply::Altered(garble))
+    })
+    .optional(&[Field::Detail, Field::Processed]);
 
 fn garble(making: &Making<'_>, mut whole: Whole) -> Response {
     let body = match &making.fault.detail {

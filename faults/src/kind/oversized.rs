@@ -9,12 +9,11 @@ use crate::body::Filler;
 use crate::fault::Field;
 use crate::script::{Making, Reply, Script, Whole};
 
-pub(super) const SPEC: Spec = Spec::call(
-    "oversized",
-    "a body of `bytes`, by default 8 MiB",
-    |fault| Script::answering(fault, Reply::Altered(swell)),
-)
-.optional(&[Field::Bytes, Field::Processed]);
+pub(super) const SPEC: Spec =
+    Spec::call("oversized", "a body of `bytes`, by default 8 MiB", |fault| {
+        Script::answering(fault, Reply::Altered(swell))
+    })
+    .optional(&[Field::Bytes, Field::Processed]);
 
 /// Past every buffer in between, and still quick to send.
 const DEFAULT_BYTES: u64 = 8 << 20;

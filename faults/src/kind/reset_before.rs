@@ -3,8 +3,7 @@
 use super::Spec;
 use crate::script::{Reply, Script};
 
-pub(super) const SPEC: Spec = Spec::call(
-    "reset-before",
-    "the connection is reset; the request is never processed",
-    |_| Script::unprocessed(Reply::Reset),
-);
+pub(super) const SPEC: Spec =
+    Spec::call("reset-before", "the connection is reset; the request is never processed", |_| {
+        Script::unprocessed(Reply::Reset)
+    });

@@ -12,13 +12,12 @@ use crate::body::Trickle;
 use crate::fault::Field;
 use crate::script::{Making, Reply, Script, Whole};
 
-pub(super) const SPEC: Spec = Spec::call(
-    "slow-body",
-    "the head at once, the body in small pieces over `by`",
-    |fault| Script::answering(fault, Reply::Altered(trickle)),
-)
-.required(&[Field::By])
-.optional(&[Field::Processed]);
+pub(super) const SPEC: Spec =
+    Spec::call("slow-body", "the head at once, the body in small pieces over `by`", |fault| {
+        Script::answering(fault, Reply::Altered(trickle))
+    })
+    .required(&[Field::By])
+    .optional(&[Field::Processed]);
 
 fn trickle(making: &Making<'_>, mut whole: Whole) -> Response {
     whole.head.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.body.len()));

@@ -11,14 +11,13 @@ use super::Spec;
 use crate::fault::{Error, Fault, Field};
 use crate::script::{Making, Reply, Script};
 
-pub(super) const SPEC: Spec = Spec::call(
-    "status",
-    "an HTTP status is answered, with the page of a gateway",
-    |fault| Script::answering(fault, Reply::Made(page)),
-)
-.required(&[Field::Status])
-.optional(&[Field::RetryAfter, Field::Processed])
-.check(check);
+pub(super) const SPEC: Spec =
+    Spec::call("status", "an HTTP status is answered, with the page of a gateway", |fault| {
+        Script::answering(fault, Reply::Made(page))
+    })
+    .required(&[Field::Status])
+    .optional(&[Field::RetryAfter, Field::Processed])
+    .check(check);
 
 const STATUSES: [u16; 6] = [307, 429, 500, 502, 503, 504];
 
@@ -52,13 +51,14 @@ fn check(fault: &Fault) -> Result<(), Error> {
 fn page(making: &Making<'_>) -> Response {
     let status = making.fault.status.and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let page = format!("<html><head><title>{status}</title></head><body>{status}</body></html>");
+    let page = format!("<html><h1>{status}</h1></html>");
     let mut response = (status, Body::from(page)).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
     if status.is_redirection() {
         // Back to the same place: a client that follows sends the same request once more.
-        headers.insert(LOCATION, HeaderValue::from_static(""));
+        let here = making.uri.path_and_query().map_or("/", |here| here.as_str());
+        headers.extend(HeaderValue::from_str(here).ok().map(|here| (LOCATION, here)));
     }
     if let Some(value) = retry_after(making) {
         headers.insert(RETRY_AFTER, value);
