@@ -26,7 +26,7 @@ pub struct Failure {
     /// The HTTP status; business failures come with 200.
     pub status: StatusCode,
     /// `RESULT_CD`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// `RESULT_DETAIL`; never holds personal data or secrets.
     pub detail: Cow<'static, str>,
 }
@@ -34,12 +34,12 @@ pub struct Failure {
 impl Failure {
     /// `RESULT_CD` `E` inside HTTP 200.
     pub fn business(detail: impl Into<Cow<'static, str>>) -> Failure {
-        Failure { status: StatusCode::OK, code: "E", detail: detail.into() }
+        Failure { status: StatusCode::OK, code: Cow::Borrowed("E"), detail: detail.into() }
     }
 
     /// `RESULT_CD` `E` with another status.
     pub fn with_status(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Failure {
-        Failure { status, code: "E", detail: detail.into() }
+        Failure { status, code: Cow::Borrowed("E"), detail: detail.into() }
     }
 
     /// HTTP 401: the key is missing, unknown, expired or revoked.
@@ -50,22 +50,15 @@ impl Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let reply = Reply::<()> {
-            result_cd: Cow::Borrowed(self.code),
-            result_detail: self.detail,
-            data: None,
-        };
+        let reply = Reply::<()> { result_cd: self.code, result_detail: self.detail, data: None };
         json(self.status, &reply)
     }
 }
 
 /// `S` with what was asked for.
 pub fn success<T: Serialize>(data: Option<T>) -> Response {
-    let reply = Reply {
-        result_cd: Cow::Borrowed("S"),
-        result_detail: Cow::Borrowed("Success"),
-        data,
-    };
+    let reply =
+        Reply { result_cd: Cow::Borrowed("S"), result_detail: Cow::Borrowed("Success"), data };
     json(StatusCode::OK, &reply)
 }
 

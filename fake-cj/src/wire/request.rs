@@ -8,6 +8,7 @@ use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// The body of every request.
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "'a: 'de"))]
 pub struct Envelope<'a> {
     /// The fields of the call.
     #[serde(rename = "DATA", borrow)]
