@@ -169,7 +169,7 @@ impl fmt::Debug for Secret {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not TOML, an unknown key, or a value of another type; the source names line and column.
-    #[error("configuration")]
+    #[error("unusable TOML")]
     Toml(#[source] toml::de::Error),
     /// A limit of nothing a second would let nothing through.
     #[error("`{0}` must be at least 1; `limits = \"off\"` takes the limits away")]
@@ -177,6 +177,9 @@ pub enum Error {
     /// A ledger that keeps nothing is no evidence.
     #[error("`ledger_capacity` must be at least 1")]
     ZeroCapacity,
+    /// Text messages need a sender.
+    #[error("`sms_senders` must name at least one number")]
+    NoSender,
     /// A share that is none.
     #[error("`rates`: each must be from 0 to 1, and those of kakao at most 1 together")]
     Rates,
@@ -216,6 +219,9 @@ impl Config {
         }
         if self.ledger_capacity == 0 {
             return Err(Error::ZeroCapacity);
+        }
+        if self.sms_senders.is_empty() {
+            return Err(Error::NoSender);
         }
         if !self.rates.are_shares() {
             return Err(Error::Rates);
@@ -267,6 +273,7 @@ mod tests {
             ("forgets_key = true", "unknown field `forgets_key`"),
             ("sends_per_second = 0", "sends_per_second"),
             ("ledger_capacity = 0", "ledger_capacity"),
+            ("sms_senders = []", "sms_senders"),
             ("rates = { kakao_none = 0.6, kakao_blocked = 0.6 }", "rates"),
             ("templates = [{code='A',text='a'},{code='A',text='b'}]", "`A`"),
             ("recipients = [{to='010'},{to='010'}]", "recipients[1]"),

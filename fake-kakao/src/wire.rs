@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clockwork::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,7 +44,7 @@ pub struct Destination {
     pub reference: Option<String>,
 }
 
-/// One step of the flow; `channels` holds what this fake cannot send.
+/// One step of the flow: exactly one of its channels is there.
 #[derive(Clone, Deserialize)]
 pub struct FlowStep {
     /// Kakao Alimtalk.
@@ -52,9 +53,14 @@ pub struct FlowStep {
     pub sms: Option<TextMessage>,
     /// A long text message.
     pub mms: Option<TextMessage>,
-    /// Every other key.
-    #[serde(flatten)]
-    pub channels: BTreeMap<String, Value>,
+    /// The real gateway's other channels, which this account may not use.
+    pub international: Option<IgnoredAny>,
+    /// See `international`.
+    pub rcs: Option<IgnoredAny>,
+    /// See `international`.
+    pub brandmessage: Option<IgnoredAny>,
+    /// See `international`.
+    pub navertalk: Option<IgnoredAny>,
 }
 
 /// The Alimtalk of a step.
@@ -196,7 +202,7 @@ pub struct Report {
     pub msg_key: String,
     /// `ALIMTALK`, `SMS` or `MMS`.
     pub service_type: String,
-    /// `AT`, `AI`, `SM` or `LM`.
+    /// `AT`, `SM` or `LM`.
     pub msg_type: String,
     /// When it was sent, in Seoul.
     pub send_time: String,
@@ -208,9 +214,6 @@ pub struct Report {
     pub report_code: String,
     /// The code's text.
     pub report_text: String,
-    /// The mobile operator, of text messages.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub carrier: Option<String>,
     /// The recipient's or the request's `ref`.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none", default)]
     pub reference: Option<String>,
@@ -224,7 +227,7 @@ pub struct MessageStatus {
     pub msg_key: String,
     /// `ALIMTALK`, `SMS` or `MMS`.
     pub service_type: String,
-    /// `AT`, `AI`, `SM` or `LM`.
+    /// `AT`, `SM` or `LM`.
     pub msg_type: String,
     /// The number.
     pub to: String,
