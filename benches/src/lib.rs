@@ -1,1 +1,1 @@
-//! benches
+//! Nothing but benches: `cargo bench --package benches`.

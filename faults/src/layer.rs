@@ -76,33 +76,34 @@ impl Service<Request> for Disturbed {
     }
 }
 
-async fn answer(
+/// Reads the request and hands it on.
+///
+/// The futures here are kept small, each below 1 KiB: glibc's allocator tidies up at every larger
+/// one, which costs more than the rest of this layer.
+fn answer(
     route: Route,
     shared: Arc<Shared>,
     request: Request,
-) -> Result<Response, Infallible> {
+) -> impl Future<Output = Result<Response, Infallible>> + Send {
     let (mut parts, body) = request.into_parts();
-    let body = read(body).await;
-    let described = shared.api.describe(&parts, body.as_deref().unwrap_or_default());
-    let client = client(&parts.extensions);
-    let Shared { injector, journal, .. } = &*shared;
-    let (call, ticket, decision) = injector.begin(journal, client, described, body.is_ok());
-    let body = match body {
-        Ok(body) => body,
-        Err(status) => {
-            let end = Outcome { status: Some(status.as_u16()), reply: ReplyFate::Answered };
-            journal.finish(ticket, &call.endpoint, false, end);
-            return Ok(status.into_response());
+    async move {
+        let body = read(body).await;
+        let described = shared.api.describe(&parts, body.as_deref().unwrap_or_default());
+        let client = client(&parts.extensions);
+        let Shared { injector, journal, .. } = &*shared;
+        let (call, ticket, decision) = injector.begin(journal, client, described, body.is_ok());
+        let exchange = Exchange { call, ticket, shared: Arc::clone(&shared) };
+        let body = match body {
+            Ok(body) => body,
+            Err(status) => return Ok(exchange.unreadable(status)),
+        };
+        parts.extensions.insert(RequestId(exchange.call.id));
+        parts.extensions.insert(exchange.call.clone());
+        let request = Request::from_parts(parts, Body::from(body));
+        match decision {
+            None => Box::pin(exchange.undisturbed(route, request)).await,
+            Some(decision) => Box::pin(exchange.disturbed(route, request, decision)).await,
         }
-    };
-    parts.extensions.insert(RequestId(call.id));
-    parts.extensions.insert(call.clone());
-    let exchange = Exchange { shared, call, ticket };
-    let request = Request::from_parts(parts, Body::from(body));
-    match decision {
-        None => exchange.undisturbed(route, request).await,
-        // Boxed: it is rare and large, and would make every request's future as large.
-        Some(decision) => Box::pin(exchange.disturbed(route, request, decision)).await,
     }
 }
 
@@ -114,21 +115,33 @@ struct Exchange {
 }
 
 impl Exchange {
+    fn unreadable(&self, status: StatusCode) -> Response {
+        let response = status.into_response();
+        self.finish(false, outcome(&response));
+        response
+    }
+
     /// The way of nearly all requests: a handler that is ready at once costs no task.
-    async fn undisturbed(self, mut route: Route, request: Request) -> Result<Response, Infallible> {
+    fn undisturbed(
+        self,
+        mut route: Route,
+        request: Request,
+    ) -> impl Future<Output = Result<Response, Infallible>> + Send {
         let mut handled = route.call(request);
-        let first = poll_fn(|context| Poll::Ready(Pin::new(&mut handled).poll(context))).await;
-        if let Poll::Ready(response) = first {
-            let response = response?;
-            self.finish(true, outcome(&response));
-            return Ok(response);
+        async move {
+            let first = poll_fn(|context| Poll::Ready(Pin::new(&mut handled).poll(context))).await;
+            if let Poll::Ready(response) = first {
+                let response = response?;
+                self.finish(true, outcome(&response));
+                return Ok(response);
+            }
+            let to_the_end = detached(|caller| async move {
+                let Ok(response) = handled.await;
+                let end = outcome(&response);
+                self.reply(caller, response, true, end);
+            });
+            Box::pin(to_the_end).await
         }
-        detached(|caller| async move {
-            let Ok(response) = handled.await;
-            let end = outcome(&response);
-            self.reply(caller, response, true, end);
-        })
-        .await
     }
 
     /// Plays the script of a fault, in a task of its own: it goes on when the caller hangs up.

@@ -121,7 +121,7 @@ fn listen(injector: &Injector, tiny: &Arc<Tiny>) -> Arc<Mutex<Vec<Signal>>> {
     let signals = Arc::new(Mutex::new(Vec::new()));
     let (heard, tiny) = (Arc::clone(&signals), Arc::clone(tiny));
     injector.on_crash(Arc::new(move |signal| {
-        assert_eq!(signal.call.endpoint, "book");
+        assert_eq!(&*signal.call.endpoint, "book");
         heard.lock().unwrap().push((signal.when, tiny.booked(), signal.fault.node));
     }));
     signals

@@ -1,1 +1,257 @@
-//! cli: to be written.
+//! `oms serve | ingest | list | status | retry | resolve | cancel | migrate`.
+//!
+//! Exit codes: 0 done · 1 refused · 2 usage, or a file, setting or address that cannot be used ·
+//! 70 internal.
+
+mod ingest;
+mod operate;
+mod serve;
+mod show;
+mod store_url;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clockwork::{Clock, ClockSpec, DrillClock};
+
+use self::store_url::StoreUrl;
+use crate::config::{self, Config};
+use crate::env::{Observer, reqwest_transport};
+use crate::store::{self, Store};
+use crate::telemetry::{self, LogFormat};
+use crate::{env, intake};
+
+/// Something was refused.
+const EXIT_REFUSED: u8 = 1;
+/// Usage, or a file, setting or address that cannot be used.
+const EXIT_USAGE: u8 = 2;
+/// A fault of this program or of what it runs on.
+const EXIT_INTERNAL: u8 = 70;
+
+/// Books parcels with a carrier, tells customers, keeps its promises
+#[derive(Debug, Parser)]
+#[command(name = "oms", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Runs on another clock: EPOCH[@REAL]xFACTOR, such as 2026-11-21T23:59:50+09:00x20
+    #[arg(long, global = true, value_name = "SPEC", env = "OMS_CLOCK")]
+    clock: Option<ClockSpec>,
+    /// How log lines look; OMS_LOG says which there are (info, oms_core=debug)
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Takes orders in over HTTP and ships them
+    Serve(serve::ServeArgs),
+    /// Takes in the orders of a file, JSONL or CSV
+    Ingest(ingest::IngestArgs),
+    /// Lists orders
+    List(show::ListArgs),
+    /// Shows how many orders, parcels and notifications stand where
+    Status(show::StatusArgs),
+    /// Tries again what failed or was parked
+    Retry(operate::OperateArgs),
+    /// Calls an order back
+    Cancel(operate::OperateArgs),
+    /// States what truly happened to a parked parcel
+    Resolve(operate::ResolveArgs),
+    /// Brings the database to this program's schema; safe to repeat
+    Migrate(StoreArgs),
+}
+
+#[derive(Debug, Args)]
+struct StoreArgs {
+    /// The database: sqlite:PATH, or a path
+    #[arg(long, value_name = "URL", env = "OMS_STORE", hide_env_values = true)]
+    store: StoreUrl,
+}
+
+/// How a command answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// For people; may change.
+    #[default]
+    Human,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    File(#[from] intake::Error),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{what}")]
+    Io {
+        what: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("way to the {api}")]
+    Transport {
+        api: &'static str,
+        #[source]
+        source: reqwest_transport::Error,
+    },
+    #[error(transparent)]
+    Log(#[from] telemetry::Error),
+    #[error("database {path}")]
+    Open {
+        path: String,
+        #[source]
+        source: store::Error,
+    },
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("output")]
+    Output(#[from] io::Error),
+}
+
+impl Error {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Error::Config(_)
+            | Error::File(_)
+            | Error::Usage(_)
+            | Error::Io { .. }
+            | Error::Transport { .. }
+            | Error::Log(_)
+            | Error::Open { .. } => EXIT_USAGE,
+            // Whoever reads our output, such as `head`, has enough.
+            Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Error::Store(_) | Error::Output(_) => EXIT_INTERNAL,
+        }
+    }
+}
+
+/// The whole program, for `oms` and for programs that embed it. `args` begins with the program's
+/// name.
+pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(told) => {
+            // Help and version are told this way too, with the exit code 0.
+            let _ = told.print();
+            return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(EXIT_USAGE));
+        }
+    };
+    match run(cli, &mut io::stdout()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let code = error.exit_code();
+            if code != 0 {
+                eprintln!("error: {}", chain(&error));
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn run(cli: Cli, out: &mut dyn Write) -> Result<u8, Error> {
+    let Cli { command, common } = cli;
+    let serves = matches!(command, Command::Serve(_));
+    let runtime = runtime(serves)?;
+    runtime.block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(DrillClock::from_spec(common.clock.as_ref()));
+        start_log(&common, serves, clock.clone())?;
+        match command {
+            Command::Serve(args) => serve::serve(args, &common, clock, out).await,
+            Command::Ingest(args) => ingest::ingest(args, clock, out).await,
+            Command::List(args) => show::list(args, clock, out).await,
+            Command::Status(args) => show::status(args, clock, out).await,
+            Command::Retry(args) => operate::retry(args, clock, out).await,
+            Command::Cancel(args) => operate::cancel(args, clock, out).await,
+            Command::Resolve(args) => operate::resolve(args, clock, out).await,
+            Command::Migrate(args) => migrate(&args, clock, out),
+        }
+    })
+}
+
+/// A service uses all cores; a command has one thing to do.
+fn runtime(serves: bool) -> Result<tokio::runtime::Runtime, Error> {
+    let mut builder = match serves {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Io { what: "asynchronous runtime".to_owned(), source })
+}
+
+fn start_log(common: &Common, serves: bool, clock: Arc<dyn Clock>) -> Result<(), Error> {
+    let given = std::env::var(telemetry::FILTER_VARIABLE).ok();
+    // A command's own answer says what happened.
+    let filter = given.as_deref().unwrap_or(if serves { "info" } else { "warn" });
+    Ok(telemetry::init(common.log, Some(filter), clock)?)
+}
+
+fn settings(file: Option<&PathBuf>) -> Result<Config, Error> {
+    // What is no Unicode is none of our variables.
+    let variables = std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
+    Ok(config::load(file.map(PathBuf::as_path), variables)?)
+}
+
+/// The database of a command, which tells nobody what happens in it.
+fn open(args: &StoreArgs, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
+    open_observed(args, clock, Arc::new(env::NullObserver))
+}
+
+/// The database of a command that has nothing to do in a new one: a slip in its name shall be
+/// told, and not make a file.
+fn open_existing(args: &StoreArgs, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
+    if !args.store.exists() {
+        return Err(Error::Usage(format!("there is no {}; `oms migrate` makes it", args.store)));
+    }
+    open(args, clock)
+}
+
+fn open_observed(
+    args: &StoreArgs,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+) -> Result<Arc<dyn Store>, Error> {
+    args.store
+        .open(clock, observer)
+        .map_err(|source| Error::Open { path: args.store.to_string(), source })
+}
+
+fn migrate(args: &StoreArgs, clock: Arc<dyn Clock>, out: &mut dyn Write) -> Result<u8, Error> {
+    // Opening migrates: no command ever works on an older schema.
+    drop(open(args, clock)?);
+    writeln!(out, "{} is ready", args.store)?;
+    Ok(0)
+}
+
+fn readable(path: &Path) -> String {
+    path.display().to_string()
+}

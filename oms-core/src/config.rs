@@ -3,10 +3,14 @@
 //! Durations are texts such as `300ms`, `5s`, `10m`. Unknown keys and impossible values are refused
 //! with their place. See [`load`] for files and environment.
 
+mod check;
 mod load;
 
+pub use check::Impossible;
+pub(crate) use load::near_match;
 pub use load::{Error, load};
 
+use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -102,7 +106,7 @@ pub struct Carrier {
 }
 
 /// The message gateway's API.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Messenger {
     /// The key of the contract.
@@ -129,6 +133,21 @@ pub struct Messenger {
     pub rounds_max: u32,
     /// How calls are made.
     pub calls: Calls,
+}
+
+impl fmt::Debug for Messenger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the keys: settings are printed, and then they are in a log.
+        f.debug_struct("Messenger")
+            .field("template_code", &self.template_code)
+            .field("sms_from", &self.sms_from)
+            .field("idempotency_ttl", &self.idempotency_ttl)
+            .field("report_poll", &self.report_poll)
+            .field("report_patience", &self.report_patience)
+            .field("rounds_max", &self.rounds_max)
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How the service itself works.
@@ -214,6 +233,11 @@ pub struct Breaker {
     pub open_for: Duration,
     /// How many probes pass when half-open; all must succeed to close it.
     pub probes: usize,
+}
+
+/// Takes the slash from a URL's end, with which people write it as often as without.
+pub(crate) fn trim_url(url: &mut String) {
+    url.truncate(url.trim_end_matches('/').len());
 }
 
 const fn seconds(count: u64) -> Duration {

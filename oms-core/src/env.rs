@@ -4,10 +4,12 @@
 //! service hands in real edges, the simulator virtual ones; what lies between is the same code.
 
 mod observer;
+pub mod reqwest_transport;
 mod spawner;
 mod transport;
 
 pub use observer::{Event, NullObserver, Observer};
+pub use reqwest_transport::ReqwestTransport;
 pub use spawner::{Spawner, TaskId, TokioSpawner, current_task, scoped};
 pub use transport::{Deadlines, Transport, TransportError};
 

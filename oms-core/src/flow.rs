@@ -1,1 +1,107 @@
-//! flow: to be written.
+//! One step of work each: at most one thing is asked of the outside, and its outcome is written.
+//!
+//! A step never sleeps between attempts: work that must wait is put back with the moment at which
+//! it is due, so that a crash loses no waiting and no lease is held for nothing. [`crate::service`]
+//! takes the steps; a test may take them one by one.
+
+mod booking;
+mod calling_back;
+mod notifying;
+mod reporting;
+mod settling;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clockwork::Timestamp;
+
+use crate::call::{Backoff, Context};
+use crate::carrier::Carrier;
+use crate::config::Config;
+use crate::env::Env;
+use crate::messenger::Messenger;
+use crate::state::ParcelState;
+use crate::store::{ParcelWork, Tries};
+
+/// The steps, with all that they need. Cheap to clone.
+#[derive(Clone)]
+pub struct Flow {
+    env: Env,
+    config: Arc<Config>,
+    carrier: Carrier,
+    messenger: Messenger,
+}
+
+/// What a step came to, for whoever takes the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The work moved on; something else may have fallen due.
+    Moved,
+    /// The work was put back until it is due again.
+    PutBack,
+    /// Another worker has taken over, or the database did not answer: nothing more to do here.
+    Lost,
+}
+
+impl Flow {
+    /// The steps of one process.
+    pub fn new(env: Env, config: Arc<Config>) -> Flow {
+        let carrier = Carrier::new(&env, &config);
+        let messenger = Messenger::new(&env, &config);
+        Flow { env, config, carrier, messenger }
+    }
+
+    /// One step on a parcel.
+    pub async fn step_parcel(&self, work: ParcelWork) -> Step {
+        match work.state {
+            ParcelState::Planned => self.plan(work).await,
+            ParcelState::Intended => self.book(work).await,
+            ParcelState::Unknown => self.reconcile(work).await,
+            ParcelState::Cancelling => self.call_back(work).await,
+            ParcelState::Booked
+            | ParcelState::Refused
+            | ParcelState::Cancelled
+            | ParcelState::Attention => {
+                tracing::error!(parcel = %work.key, state = %work.state, "claimed a resting parcel");
+                Step::Lost
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.env.clock.now()
+    }
+
+    fn context(&self, work: &ParcelWork) -> Context {
+        Context { key: work.key.to_string(), not_after: work.lease.until }
+    }
+
+    /// When to try a parcel again after a try that may be counted, and the counters then.
+    fn next_try(
+        &self,
+        work: &ParcelWork,
+        wait: Option<Duration>,
+        spent: bool,
+    ) -> (Timestamp, Tries) {
+        let tries = Tries { attempts: work.attempts, rounds: work.rounds };
+        let backoff = Backoff::new(&self.config.carrier.calls, self.env.entropy);
+        after(&backoff, self.now(), &work.key.to_string(), tries, wait, spent)
+    }
+}
+
+/// When to try again: what the other side asked for, or our own backoff when that is longer.
+fn after(
+    backoff: &Backoff,
+    now: Timestamp,
+    key: &str,
+    tries: Tries,
+    wait: Option<Duration>,
+    spent: bool,
+) -> (Timestamp, Tries) {
+    if !spent {
+        // Nothing was tried: only the wait counts, and never a busy loop.
+        return (now + wait.unwrap_or(Duration::ZERO).max(Duration::from_millis(100)), tries);
+    }
+    let (delay, tries) = backoff.next(key, tries);
+    (now + delay.max(wait.unwrap_or_default()), tries)
+}

@@ -1,1 +1,174 @@
-//! intake: to be written.
+//! How orders come in: one way into the database, and files of orders.
+
+mod csv;
+mod file;
+mod jsonl;
+
+pub use file::{Entry, Error, Format, LineError, LineProblem, read_entries, read_orders};
+
+use std::future::Future;
+use std::time::Duration;
+
+use clockwork::Clock;
+use futures_util::future::join_all;
+
+use crate::config::Shop;
+use crate::order::Order;
+use crate::state::OrderState;
+use crate::store::{self, Ingested, Store};
+
+/// Tries of one use case of the store. With the waits between them they take three quarters of a
+/// second: longer than a busy moment, shorter than a caller's patience.
+const TRIES_MAX: u32 = 5;
+/// The wait after the first try; doubled after each.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// Orders of a file on their way to the database at once: so many share a commit.
+const AT_ONCE: usize = 64;
+
+/// Repeats a use case of the store that was busy, or whose answer was lost. All can be repeated.
+///
+/// # Errors
+/// The last answer, when it cannot be retried or was retried often enough.
+pub async fn patiently<T, F>(clock: &dyn Clock, ask: impl Fn() -> F) -> store::Result<T>
+where
+    F: Future<Output = store::Result<T>>,
+{
+    let mut wait = FIRST_WAIT;
+    for _ in 1..TRIES_MAX {
+        match ask().await {
+            Err(error) if error.retryable() => tracing::debug!(%error, "asked again"),
+            answer => return answer,
+        }
+        clock.sleep(wait).await;
+        wait *= 2;
+    }
+    ask().await
+}
+
+/// Why the shop does not take `order`, if it does not.
+pub fn rejection(shop: &Shop, order: &Order) -> Option<String> {
+    let postcode = &order.address.postcode;
+    let refused = shop.refused_postcodes.iter().find(|begin| postcode.starts_with(*begin))?;
+    Some(format!("no shipping to postcodes that begin with {refused}"))
+}
+
+/// Keeps `order`, accepted or rejected. When this returns, it is committed.
+///
+/// # Errors
+/// As [`patiently`].
+pub async fn keep(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    shop: &Shop,
+    order: &Order,
+) -> store::Result<Ingested> {
+    // One moment for all tries: a repeated write must be the same write.
+    let now = clock.now();
+    patiently(clock, || store.ingest(order, rejection(shop, order), now)).await
+}
+
+/// What became of one order of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is new and kept.
+    Created,
+    /// It is new and kept as rejected: the shop does not take it.
+    Rejected {
+        /// Where it stands in the file.
+        line: u64,
+        /// The order.
+        order: String,
+    },
+    /// The same order was kept before.
+    Same,
+    /// Another content is kept under its id.
+    Conflict {
+        /// Where it stands in the file.
+        line: u64,
+        /// The order.
+        order: String,
+    },
+    /// It is no valid order.
+    Refused(LineError),
+}
+
+/// How many orders of a file met which fate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Tally {
+    /// New and kept, rejected ones among them.
+    pub created: u64,
+    /// Of these, the ones that the shop does not take.
+    pub rejected: u64,
+    /// Kept before.
+    pub same: u64,
+    /// Not valid.
+    pub refused: u64,
+    /// Another content is kept under the same id.
+    pub conflict: u64,
+}
+
+impl Tally {
+    fn count(&mut self, fate: &Fate) {
+        match fate {
+            Fate::Created => self.created += 1,
+            Fate::Rejected { .. } => {
+                self.created += 1;
+                self.rejected += 1;
+            }
+            Fate::Same => self.same += 1,
+            Fate::Conflict { .. } => self.conflict += 1,
+            Fate::Refused(_) => self.refused += 1,
+        }
+    }
+
+    /// Whether every order of the file is kept now.
+    pub fn is_clean(&self) -> bool {
+        self.refused == 0 && self.conflict == 0
+    }
+}
+
+/// Keeps the good orders of a file and tells the fate of each, in the file's order.
+///
+/// # Errors
+/// The store's, as soon as it cannot be overcome by asking again; what was told is kept.
+pub async fn ingest(
+    entries: impl IntoIterator<Item = Entry>,
+    store: &dyn Store,
+    clock: &dyn Clock,
+    shop: &Shop,
+    mut tell: impl FnMut(&Fate),
+) -> store::Result<Tally> {
+    let mut entries = entries.into_iter();
+    let mut tally = Tally::default();
+    loop {
+        let batch: Vec<Entry> = entries.by_ref().take(AT_ONCE).collect();
+        if batch.is_empty() {
+            return Ok(tally);
+        }
+        let fates = batch.into_iter().map(|entry| fate_of(entry, store, clock, shop));
+        for fate in join_all(fates).await {
+            let fate = fate?;
+            tally.count(&fate);
+            tell(&fate);
+        }
+    }
+}
+
+async fn fate_of(
+    entry: Entry,
+    store: &dyn Store,
+    clock: &dyn Clock,
+    shop: &Shop,
+) -> store::Result<Fate> {
+    let line = entry.line;
+    let order = match entry.order {
+        Ok(order) => order,
+        Err(error) => return Ok(Fate::Refused(error)),
+    };
+    Ok(match keep(store, clock, shop, &order).await? {
+        Ingested::Created(OrderState::Rejected) => Fate::Rejected { line, order: order.id },
+        Ingested::Created(_) => Fate::Created,
+        Ingested::Same(_) => Fate::Same,
+        Ingested::Conflict => Fate::Conflict { line, order: order.id },
+    })
+}

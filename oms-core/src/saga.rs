@@ -43,6 +43,10 @@ fn booking(order: &OrderSnapshot) -> Consequence {
 /// A shipped order ends when its notifications have ended.
 fn telling(order: &OrderSnapshot) -> Consequence {
     use NoticeState::{Refused, Sent};
+    if order.notices.is_empty() {
+        // Called back before it was shipped, and then the carrier kept it all the same.
+        return Consequence { notify: vec![SHIPPED.to_owned()], ..Consequence::default() };
+    }
     let failed = |notice: &NoticeSnapshot| notice.given_up || notice.state == Refused;
     if !order.notices.iter().all(|notice| failed(notice) || notice.state == Sent) {
         return Consequence::default();
@@ -143,8 +147,7 @@ mod tests {
 
     #[test]
     fn a_parcel_picked_up_before_its_cancellation_brings_a_bundle_to_the_operator() {
-        let mut bundle =
-            order(OrderState::Accepted, &[ParcelState::Refused, ParcelState::Booked]);
+        let mut bundle = order(OrderState::Accepted, &[ParcelState::Refused, ParcelState::Booked]);
         bundle.parcels[1].picked_up = true;
         let next = SoundOrders.consequence(&bundle);
         assert_eq!(next.becomes, Some(OrderState::Attention));
@@ -162,9 +165,17 @@ mod tests {
     }
 
     #[test]
+    fn an_order_is_not_completed_before_its_customer_was_told() {
+        let kept = order(OrderState::Shipped, &[ParcelState::Booked]);
+        let next = SoundOrders.consequence(&kept);
+        assert_eq!((next.becomes, next.notify), (None, vec![SHIPPED.to_owned()]));
+    }
+
+    #[test]
     fn a_message_given_up_leaves_the_shipment_alone() {
         let mut shipped = order(OrderState::Shipped, &[ParcelState::Booked]);
-        let notice = |state, given_up| NoticeSnapshot { event: SHIPPED.to_owned(), state, given_up };
+        let notice =
+            |state, given_up| NoticeSnapshot { event: SHIPPED.to_owned(), state, given_up };
         shipped.notices = vec![notice(NoticeState::Unknown, true)];
         let next = SoundOrders.consequence(&shipped);
         assert_eq!(next, becomes(OrderState::NotifyFailed));

@@ -1,1 +1,221 @@
-//! service: to be written.
+//! Who takes the steps: one dispatcher a lane, a task a step, a bulkhead around each API.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use clockwork::{BoxFuture, Timestamp};
+use tokio::sync::Notify;
+
+use crate::config::Config;
+use crate::env::{Env, Event};
+use crate::flow::{Flow, Step};
+use crate::store::{Claim, Claimed, NoticeWork, ParcelWork, Result};
+
+/// A running service. Dropping it does not stop its tasks; [`Service::stop`] does.
+#[derive(Clone)]
+pub struct Service {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    env: Env,
+    config: Arc<Config>,
+    flow: Flow,
+    parcels: Lane,
+    notices: Lane,
+    stopping: AtomicBool,
+}
+
+/// The work that goes to one API.
+struct Lane {
+    /// Steps under way.
+    busy: AtomicUsize,
+    /// At most so many: slowness of one API never takes what the other needs.
+    at_once: usize,
+    /// Something may have fallen due, or a step has ended.
+    wake: Notify,
+}
+
+impl Lane {
+    fn new(at_once: usize) -> Lane {
+        Lane { busy: AtomicUsize::new(0), at_once, wake: Notify::new() }
+    }
+
+    fn free(&self) -> usize {
+        self.at_once.saturating_sub(self.busy.load(Ordering::Acquire))
+    }
+}
+
+impl Service {
+    /// Starts the dispatchers.
+    pub fn start(env: Env, config: Arc<Config>) -> Service {
+        let shared = Arc::new(Shared {
+            flow: Flow::new(env.clone(), config.clone()),
+            parcels: Lane::new(config.carrier.calls.at_once),
+            notices: Lane::new(config.messenger.calls.at_once),
+            stopping: AtomicBool::new(false),
+            env,
+            config,
+        });
+        let spawner = &shared.env.spawner;
+        spawner.spawn("parcels", Box::pin(shared.clone().dispatch_parcels()));
+        spawner.spawn("notices", Box::pin(shared.clone().dispatch_notices()));
+        spawner.spawn("reports", Box::pin(shared.clone().poll_reports()));
+        Service { shared }
+    }
+
+    /// Something new is in the database: look at once.
+    pub fn wake(&self) {
+        self.shared.wake();
+    }
+
+    /// Takes no further step and waits until those under way have ended, at most for a lease.
+    pub async fn stop(&self) {
+        let shared = &self.shared;
+        shared.stopping.store(true, Ordering::Release);
+        shared.wake();
+        let clock = &shared.env.clock;
+        let deadline = clock.now() + shared.config.service.lease;
+        while shared.busy() > 0 && clock.now() < deadline {
+            clock.sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Shared {
+    fn wake(&self) {
+        self.parcels.wake.notify_one();
+        self.notices.wake.notify_one();
+    }
+
+    fn busy(&self) -> usize {
+        self.parcels.busy.load(Ordering::Acquire) + self.notices.busy.load(Ordering::Acquire)
+    }
+
+    fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    fn claim(&self, limit: usize) -> Claim {
+        let now = self.env.clock.now();
+        let until = now + self.config.service.lease;
+        Claim { worker: self.env.worker.clone(), now, until, limit }
+    }
+
+    async fn dispatch_parcels(self: Arc<Shared>) {
+        while !self.stopping() {
+            let free = self.parcels.free();
+            let mut next_due = None;
+            if free > 0 {
+                let claimed = self.env.store.claim_parcels(self.claim(free)).await;
+                let (work, due) = self.accept(claimed);
+                next_due = due;
+                for work in work {
+                    self.clone().take_parcel(work);
+                }
+            }
+            self.rest(&self.parcels, next_due).await;
+        }
+    }
+
+    async fn dispatch_notices(self: Arc<Shared>) {
+        while !self.stopping() {
+            let free = self.notices.free();
+            let mut next_due = None;
+            if free > 0 {
+                let claimed = self.env.store.claim_notices(self.claim(free)).await;
+                let (work, due) = self.accept(claimed);
+                next_due = due;
+                for work in work {
+                    self.clone().take_notice(work);
+                }
+            }
+            self.rest(&self.notices, next_due).await;
+        }
+    }
+
+    /// The work of a claim; an error is a claim of nothing, for the lane looks again soon.
+    fn accept<W>(&self, claimed: Result<Claimed<W>>) -> (Vec<W>, Option<Timestamp>) {
+        match claimed {
+            Ok(claimed) => {
+                for (what, state) in claimed.taken {
+                    let event = Event::LeaseTaken { what, state };
+                    self.env.observer.observe(self.env.clock.now(), event);
+                }
+                (claimed.work, claimed.next_due)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "nothing claimed");
+                (Vec::new(), None)
+            }
+        }
+    }
+
+    /// Waits until a step has ended, something is due, or the database should be looked at again.
+    async fn rest(&self, lane: &Lane, next_due: Option<Timestamp>) {
+        let now = self.env.clock.now();
+        let poll = now + self.config.service.poll;
+        let until = match next_due {
+            Some(due) if lane.free() > 0 => due.min(poll),
+            _ => poll,
+        };
+        tokio::select! {
+            biased;
+            () = lane.wake.notified() => {}
+            () = self.env.clock.sleep_until(until) => {}
+        }
+    }
+
+    fn take_parcel(self: Arc<Shared>, work: ParcelWork) {
+        let shared = self.clone();
+        let step: BoxFuture<'static, Step> =
+            Box::pin(async move { shared.flow.step_parcel(work).await });
+        self.take("parcel", |shared| &shared.parcels, step);
+    }
+
+    fn take_notice(self: Arc<Shared>, work: NoticeWork) {
+        let shared = self.clone();
+        let step: BoxFuture<'static, Step> =
+            Box::pin(async move { shared.flow.step_notice(work).await });
+        self.take("notice", |shared| &shared.notices, step);
+    }
+
+    fn take(
+        self: Arc<Shared>,
+        name: &'static str,
+        lane: fn(&Shared) -> &Lane,
+        step: BoxFuture<'static, Step>,
+    ) {
+        lane(&self).busy.fetch_add(1, Ordering::AcqRel);
+        let shared = self.clone();
+        let work = async move {
+            // Frees the slot also when the step panics.
+            let _slot = Slot { shared: shared.clone(), lane };
+            if step.await == Step::Moved {
+                shared.wake();
+            }
+        };
+        self.env.spawner.spawn(name, Box::pin(work));
+    }
+
+    async fn poll_reports(self: Arc<Shared>) {
+        while !self.stopping() {
+            self.env.clock.sleep(self.config.messenger.report_poll).await;
+            while !self.stopping() && self.flow.poll_reports().await {}
+        }
+    }
+}
+
+struct Slot {
+    shared: Arc<Shared>,
+    lane: fn(&Shared) -> &Lane,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let lane = (self.lane)(&self.shared);
+        lane.busy.fetch_sub(1, Ordering::AcqRel);
+        lane.wake.notify_one();
+    }
+}

@@ -162,6 +162,8 @@ pub struct Claimed<W> {
     pub work: Vec<W>,
     /// When the next row falls due, if any waits.
     pub next_due: Option<Timestamp>,
+    /// What was taken over from a worker whose lease had run out: its key, and its state then.
+    pub taken: Vec<(String, String)>,
 }
 
 /// A parcel to work on.

@@ -1,1 +1,26 @@
-//! scenarios
+//! Failure drills: a plan is run, simulated or live, and judged from evidence.
+//!
+//! Read in this order: [`plan`] (what is to happen), [`catalogue`] (the plans that ship), [`sim`]
+//! and [`live`] (the two ways to run one), [`history`] (what happened), [`evidence`] (what is
+//! judged), [`promises`] (what must hold), [`reach`] (what a run came through), [`verdict`] (what it
+//! comes to), [`report`] (how it is told), [`sabotage`] (bugs planted to show that the net holds).
+
+pub mod catalogue;
+mod credentials;
+pub mod evidence;
+pub mod history;
+pub mod live;
+mod offering;
+pub mod plan;
+pub mod promises;
+pub mod reach;
+mod recorder;
+pub mod report;
+pub mod sabotage;
+mod settled;
+pub mod sim;
+pub mod verdict;
+pub mod workload;
+
+#[cfg(test)]
+mod testing;

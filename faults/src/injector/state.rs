@@ -1,5 +1,6 @@
 //! The list of faults and their counts: what one lock guards.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -109,7 +110,7 @@ impl State {
         if self.healed {
             return None;
         }
-        let event = Event { what, counted, passed: now.since(self.start) };
+        let event = Event { what, counted, passed: now.since(self.start), draw: OnceCell::new() };
         let mut faults = self.faults.iter_mut().enumerate();
         let (index, armed) =
             faults.find(|(_, armed)| armed.target == Some(target) && armed.hits(&event))?;
@@ -142,6 +143,17 @@ struct Event<'a> {
     what: &'a Described,
     counted: &'a Counted,
     passed: Duration,
+    draw: OnceCell<u64>,
+}
+
+impl Event<'_> {
+    /// What rates are drawn for, as one number: endpoint, key and attempt.
+    fn draw(&self) -> u64 {
+        *self.draw.get_or_init(|| {
+            let Described { endpoint, key } = self.what;
+            Entropy::new(0).fork("event", (endpoint, key, self.counted.attempt)).seed()
+        })
+    }
 }
 
 impl Armed {
@@ -167,8 +179,7 @@ impl Armed {
     /// The number from 0 to 1 that `rate` is compared with: the same for a key and attempt
     /// whenever it arrives.
     fn drawn(&self, event: &Event<'_>) -> f64 {
-        let Described { endpoint, key } = event.what;
-        self.dice.fork("draw", (endpoint, key, event.counted.attempt)).unit()
+        self.dice.fork("draw", event.draw()).unit()
     }
 
     /// The triggers that held, for the ledger.

@@ -69,6 +69,16 @@ impl<T> Outcome<T> {
         }
     }
 
+    /// Why it did not go well.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Outcome::Done(_) | Outcome::Duplicate => None,
+            Outcome::Refused { reason }
+            | Outcome::NotProcessed { reason, .. }
+            | Outcome::Unknown { reason, .. } => Some(reason),
+        }
+    }
+
     /// The same outcome around another value.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Outcome<U> {
         match self {

@@ -1,1 +1,296 @@
-//! Group commit.
+//! Many use cases, one commit.
+//!
+//! A [`Job`] is a use case waiting for its turn. [`run`] takes what waits through one transaction:
+//! each job in a savepoint of its own, so that one that fails undoes only itself, and nobody is told
+//! anything before the commit. With one `fsync` for all of them, a busy service writes several times
+//! as many orders a second as with one each.
+//!
+//! Two ways to drive it: [`Worker`] is a thread that takes what waits (live); [`Inline`] lets the
+//! first waiter run the batch (simulation, and anything in memory). The batching is the same code.
+
+mod inline;
+mod worker;
+
+pub(super) use inline::Inline;
+pub use inline::{SchedulingPoint, no_scheduling_point};
+pub(super) use worker::Worker;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use clockwork::Clock;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::sqlite::failure::{self, engine_error};
+use super::{Error, Result};
+use crate::env::{Event, Observer, TaskId, current_task};
+
+/// At most so many use cases share a commit: enough to hide an `fsync`, few enough that a reply
+/// does not wait for a long row of others.
+const BATCH_MAX: usize = 64;
+
+/// Whether jobs may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// They see one snapshot.
+    Read,
+    /// They hold the database's one write lock.
+    Write,
+}
+
+/// One use case waiting for its turn.
+pub(super) struct Job {
+    op: &'static str,
+    task: TaskId,
+    observed: bool,
+    work: Box<dyn Work>,
+}
+
+/// Where the answer to a [`Job`] arrives, after the commit.
+pub(super) type Reply<T> = oneshot::Receiver<Result<T>>;
+
+impl Job {
+    /// A use case of the task that calls this.
+    pub(super) fn new<T, F>(op: &'static str, work: F) -> (Job, Reply<T>)
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let work = Box::new(Typed { work: Some(work), done: None, reply });
+        (Job { op, task: current_task(), observed: true, work }, answer)
+    }
+
+    /// Leaves the events to the caller, whose transaction is longer than this job.
+    pub(super) fn unobserved(self) -> Job {
+        Job { observed: false, ..self }
+    }
+}
+
+/// A job's work without its type.
+trait Work: Send {
+    /// Does it; false when what it wrote must be undone.
+    fn run(&mut self, op: &'static str, db: &Connection) -> bool;
+    /// Tells the waiter. `failed` is what became of the transaction, if it did not end well.
+    fn deliver(self: Box<Self>, failed: Option<Error>);
+}
+
+struct Typed<T, F> {
+    work: Option<F>,
+    done: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Work for Typed<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> failure::Result<T> + Send,
+{
+    fn run(&mut self, op: &'static str, db: &Connection) -> bool {
+        let Some(work) = self.work.take() else { return false };
+        let done = work(db).map_err(|failure| failure.of(op));
+        let keep = done.is_ok();
+        self.done = Some(done);
+        keep
+    }
+
+    fn deliver(self: Box<Self>, failed: Option<Error>) {
+        let answer = match (self.done, failed) {
+            // A job that failed by itself wrote nothing, whatever became of the rest.
+            (Some(Err(error)), _) => Err(error),
+            (_, Some(error)) => Err(error),
+            (Some(Ok(value)), None) => Ok(value),
+            (None, None) => return,
+        };
+        // A waiter that has gone (its node was killed) does not want to know.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// The jobs that wait, in the order in which they came.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+impl Queue {
+    pub(super) fn push(&self, job: Job) {
+        self.lock().jobs.push_back(job);
+        self.arrived.notify_one();
+    }
+
+    /// What waits now, at most a batch.
+    fn take(&self) -> Vec<Job> {
+        let mut waiting = self.lock();
+        let count = waiting.jobs.len().min(BATCH_MAX);
+        waiting.jobs.drain(..count).collect()
+    }
+
+    /// Waits until something waits; nothing when the queue is closed and empty.
+    fn wait(&self) -> Vec<Job> {
+        let waiting = self
+            .arrived
+            .wait_while(self.lock(), |waiting| waiting.jobs.is_empty() && !waiting.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(waiting);
+        self.take()
+    }
+
+    /// Lets the worker end once nothing waits.
+    fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing panics while it is held.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who is told of transactions, and by which clock.
+#[derive(Clone)]
+pub(super) struct Watch {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) observer: Arc<dyn Observer>,
+}
+
+impl Watch {
+    pub(super) fn begun(&self, op: &str, task: TaskId) {
+        let event = Event::TxBegin { task, op: op.to_owned() };
+        self.observer.observe(self.clock.now(), event);
+    }
+
+    pub(super) fn ended(&self, op: &str, task: TaskId, committed: bool) {
+        let event = Event::TxEnd { task, op: op.to_owned(), committed };
+        self.observer.observe(self.clock.now(), event);
+    }
+}
+
+/// Takes `jobs` through one transaction and tells each waiter what became of it.
+fn run(db: &Connection, jobs: Vec<Job>, access: Access, watch: &Watch) {
+    if jobs.is_empty() {
+        return;
+    }
+    let begin = match access {
+        Access::Read => "BEGIN",
+        Access::Write => "BEGIN IMMEDIATE",
+    };
+    if let Err(error) = execute(db, begin) {
+        for job in jobs {
+            let error = engine_error(&error, job.op);
+            job.work.deliver(Some(error));
+        }
+        return;
+    }
+    let jobs = work_off(db, jobs, watch);
+    let ended = end(db, &jobs);
+    for (job, kept) in jobs.iter().filter(|(job, _)| job.observed) {
+        watch.ended(job.op, job.task, *kept && matches!(ended, Ended::Committed));
+    }
+    // After all the events, for a waiter may go on at once.
+    for (job, kept) in jobs {
+        let failed = ended.error(job.op).or_else(|| (!kept).then(|| rolled_back(job.op)));
+        job.work.deliver(failed);
+    }
+}
+
+/// Does each job's work; says of each whether its writes stand.
+fn work_off(db: &Connection, jobs: Vec<Job>, watch: &Watch) -> Vec<(Job, bool)> {
+    let alone = jobs.len() == 1;
+    for job in jobs.iter().filter(|job| job.observed) {
+        watch.begun(job.op, job.task);
+    }
+    let mut done = Vec::with_capacity(jobs.len());
+    for mut job in jobs {
+        // One job alone needs no savepoint: the transaction is its own. Where the engine has rolled
+        // everything back (disk full), nothing may be written outside of a transaction.
+        let kept = match alone {
+            true => job.work.run(job.op, db),
+            false if db.is_autocommit() => false,
+            false => in_savepoint(db, &mut job),
+        };
+        done.push((job, kept));
+    }
+    done
+}
+
+fn in_savepoint(db: &Connection, job: &mut Job) -> bool {
+    if execute(db, "SAVEPOINT job").is_err() {
+        return false;
+    }
+    let kept = job.work.run(job.op, db);
+    if kept {
+        return execute(db, "RELEASE job").is_ok();
+    }
+    // Failing here leaves the transaction gone or undecided; `end` looks at that.
+    let _ = execute(db, "ROLLBACK TO job").and_then(|()| execute(db, "RELEASE job"));
+    false
+}
+
+/// What became of a transaction.
+enum Ended {
+    Committed,
+    /// Undone: no job wanted it, or the engine gave it up before the commit.
+    RolledBack,
+    /// The commit was refused with the transaction still open, so it was undone.
+    Refused(rusqlite::Error),
+    /// The commit failed on its way: a disk may have kept it.
+    Unknown,
+}
+
+impl Ended {
+    fn error(&self, op: &'static str) -> Option<Error> {
+        match self {
+            Ended::Committed => None,
+            Ended::RolledBack => Some(rolled_back(op)),
+            Ended::Refused(error) => Some(engine_error(error, op)),
+            Ended::Unknown => Some(Error::CommitUnknown { op }),
+        }
+    }
+}
+
+fn rolled_back(op: &'static str) -> Error {
+    Error::Engine { op, reason: "the transaction was rolled back".to_owned() }
+}
+
+fn end(db: &Connection, jobs: &[(Job, bool)]) -> Ended {
+    if db.is_autocommit() {
+        return Ended::RolledBack;
+    }
+    if jobs.iter().all(|(_, kept)| !kept) {
+        undo(db);
+        return Ended::RolledBack;
+    }
+    match execute(db, "COMMIT") {
+        Ok(()) => Ended::Committed,
+        Err(_) if db.is_autocommit() => Ended::Unknown,
+        Err(error) => {
+            undo(db);
+            Ended::Refused(error)
+        }
+    }
+}
+
+/// Leaves no transaction open.
+fn undo(db: &Connection) {
+    if !db.is_autocommit() {
+        // An engine that cannot even roll back refuses the next `BEGIN`, where it is told.
+        let _ = execute(db, "ROLLBACK");
+    }
+}
+
+fn execute(db: &Connection, sql: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,298 @@
-//! SQLite.
+//! SQLite through `rusqlite`: every use case is one synchronous function with its SQL beside it.
+//!
+//! A use case sees a connection inside an open transaction and never commits: [`group_commit`] does,
+//! for many at once. Live, a writer and a reader thread own a connection each; in memory (under the
+//! simulator) the callers themselves run what waits, on one connection that outlives them.
+//!
+//! Read in this order: `schema.sql`, [`aggregate`] (an order as one transaction sees it), [`claim`],
+//! [`settle`], [`notices`], [`operate`], [`quota`].
+//!
+//! [`group_commit`]: super::group_commit
+
+mod aggregate;
+mod claim;
+mod connect;
+pub(super) mod failure;
+mod held;
+mod ingest;
+mod migrate;
+mod notices;
+mod operate;
+mod query;
+mod quota;
+mod reports;
+mod row;
+mod settle;
+mod shared;
+
+pub use connect::{WriteLock, hold_write_lock};
+pub use shared::SharedDatabase;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clockwork::{Clock, Timestamp};
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::group_commit::{
+    Access, Inline, Job, SchedulingPoint, Watch, Worker, no_scheduling_point,
+};
+use super::{
+    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, NoticeOutcome, NoticeWork,
+    Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows, Store,
+    TakePermits, UnitOfWork, Written,
+};
+use crate::env::Observer;
+use crate::order::Order;
+use crate::policy::OrderPolicy;
+use crate::saga::SoundOrders;
+use held::HeldTransaction;
+
+/// What a store needs of its surroundings, and how large its pool is.
+#[derive(Clone)]
+pub struct Options {
+    /// For the moments of its events, and for the wait for the pool. The time that is written comes
+    /// with each use case.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told of each transaction's begin and end.
+    pub observer: Arc<dyn Observer>,
+    /// What follows for an order when one of its parcels or notifications has changed.
+    pub orders: Arc<dyn OrderPolicy>,
+    /// At most so many transactions are held at once (see [`Store::begin`]).
+    pub pool_size: usize,
+    /// A place in the pool is waited for at most so long, then the answer is [`Error::Busy`].
+    pub pool_wait: Duration,
+    /// The write lock of a file is waited for at most so long, in real time on the writer's thread,
+    /// then the answer is [`Error::Busy`]. Nobody else holds the lock of a database in memory.
+    pub busy_wait: Duration,
+}
+
+impl Options {
+    /// The recommended consequences; a pool of ten that is waited for half a minute (the defaults
+    /// of the pool that most services on the JVM use, HikariCP); five seconds for a busy file.
+    pub fn new(clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Options {
+        Options {
+            clock,
+            observer,
+            orders: Arc::new(SoundOrders),
+            pool_size: 10,
+            pool_wait: Duration::from_secs(30),
+            busy_wait: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The store on SQLite.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    driver: Driver,
+    watch: Watch,
+    orders: Arc<dyn OrderPolicy>,
+    pool: Arc<Semaphore>,
+    pool_wait: Duration,
+}
+
+/// Where jobs are run.
+enum Driver {
+    /// Live.
+    Threads { writer: Worker, reader: Worker },
+    /// On the callers' own tasks.
+    Inline(Inline),
+}
+
+impl SqliteStore {
+    /// The database in the file at `path`, made and migrated if need be.
+    ///
+    /// # Errors
+    /// [`Error`] when the file cannot be opened, or was written by a newer program.
+    pub fn open(path: &Path, options: Options) -> Result<SqliteStore> {
+        const OP: &str = "open";
+        let wait = options.busy_wait;
+        let writer = connect::file(path, wait).map_err(|failure| failure.of(OP))?;
+        let reader = connect::file_for_reading(path, wait).map_err(|failure| failure.of(OP))?;
+        let watch = watch(&options);
+        let start = |name, db, access| {
+            Worker::start(name, db, access, watch.clone())
+                .map_err(|error| Error::Engine { op: OP, reason: error.to_string() })
+        };
+        let driver = Driver::Threads {
+            writer: start("store-writer", writer, Access::Write)?,
+            reader: start("store-reader", reader, Access::Read)?,
+        };
+        Ok(SqliteStore::with(driver, options))
+    }
+
+    /// A store on `database` whose jobs run on their callers' tasks. `point` is awaited before and
+    /// after each.
+    pub fn inline(
+        database: &SharedDatabase,
+        point: SchedulingPoint,
+        options: Options,
+    ) -> SqliteStore {
+        let driver = Inline::new(database.connection(), point, watch(&options));
+        SqliteStore::with(Driver::Inline(driver), options)
+    }
+
+    /// A store on a new database in memory.
+    pub fn in_memory(options: Options) -> SqliteStore {
+        SqliteStore::inline(&SharedDatabase::fresh(), no_scheduling_point(), options)
+    }
+
+    fn with(driver: Driver, options: Options) -> SqliteStore {
+        let watch = watch(&options);
+        let pool = Arc::new(Semaphore::new(options.pool_size));
+        let Options { orders, pool_wait, .. } = options;
+        SqliteStore { shared: Arc::new(Shared { driver, watch, orders, pool, pool_wait }) }
+    }
+
+    async fn write<T, F>(&self, op: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &dyn OrderPolicy) -> failure::Result<T> + Send + 'static,
+    {
+        let orders = self.shared.orders.clone();
+        let (job, reply) = Job::new(op, move |db| work(db, &*orders));
+        match &self.shared.driver {
+            Driver::Threads { writer, .. } => writer.execute(op, job, reply).await,
+            Driver::Inline(inline) => inline.execute(op, job, reply).await,
+        }
+    }
+
+    async fn read<T, F>(&self, op: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
+    {
+        let (job, reply) = Job::new(op, work);
+        match &self.shared.driver {
+            Driver::Threads { reader, .. } => reader.execute(op, job, reply).await,
+            Driver::Inline(inline) => inline.execute(op, job, reply).await,
+        }
+    }
+}
+
+impl Shared {
+    /// A write whose transaction the caller tells of.
+    async fn execute_unobserved<T, F>(&self, op: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
+    {
+        let (job, reply) = Job::new(op, work);
+        let job = job.unobserved();
+        match &self.driver {
+            Driver::Threads { writer, .. } => writer.execute(op, job, reply).await,
+            Driver::Inline(inline) => inline.execute(op, job, reply).await,
+        }
+    }
+}
+
+fn watch(options: &Options) -> Watch {
+    Watch { clock: options.clock.clone(), observer: options.observer.clone() }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn ingest(
+        &self,
+        order: &Order,
+        rejection: Option<String>,
+        now: Timestamp,
+    ) -> Result<Ingested> {
+        let order = order.clone();
+        self.write("ingest", move |db, _| ingest::ingest(db, &order, rejection.as_deref(), now))
+            .await
+    }
+
+    async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
+        self.write("claim-parcels", move |db, _| claim::parcels(db, &claim)).await
+    }
+
+    async fn settle_parcel(
+        &self,
+        work: &ParcelWork,
+        outcome: ParcelOutcome,
+        now: Timestamp,
+    ) -> Result<Written> {
+        let (key, token) = (work.key.clone(), work.lease.token);
+        self.write("settle-parcel", move |db, orders| {
+            settle::parcel(db, orders, &key, token, &outcome, now)
+        })
+        .await
+    }
+
+    async fn claim_notices(&self, claim: Claim) -> Result<Claimed<NoticeWork>> {
+        self.write("claim-notices", move |db, _| claim::notices(db, &claim)).await
+    }
+
+    async fn settle_notice(
+        &self,
+        work: &NoticeWork,
+        outcome: NoticeOutcome,
+        now: Timestamp,
+    ) -> Result<Written> {
+        let (key, token) = (work.key.clone(), work.lease.token);
+        self.write("settle-notice", move |db, orders| {
+            notices::notice(db, orders, &key, Some(token), &outcome, now)
+        })
+        .await
+    }
+
+    async fn take_permits(&self, take: TakePermits) -> Result<Permits> {
+        self.write("take-permits", move |db, _| quota::take(db, &take)).await
+    }
+
+    async fn block_quota(&self, quota: &'static str, until: Timestamp) -> Result<()> {
+        self.write("block-quota", move |db, _| quota::block(db, quota, until)).await
+    }
+
+    async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()> {
+        self.write("record-reports", move |db, orders| {
+            reports.iter().try_for_each(|report| reports::record(db, orders, report, now))
+        })
+        .await
+    }
+
+    async fn awaits_reports(&self, since: Timestamp) -> Result<bool> {
+        self.read("awaits-reports", move |db| reports::awaited(db, since)).await
+    }
+
+    async fn operate(&self, operation: Operation) -> Result<Operated> {
+        self.write("operate", move |db, orders| operate::operate(db, orders, &operation)).await
+    }
+
+    async fn order(&self, id: &str) -> Result<Option<OrderView>> {
+        let id = id.to_owned();
+        self.read("order", move |db| query::order(db, &id)).await
+    }
+
+    async fn orders(&self, filter: Filter) -> Result<Vec<OrderView>> {
+        self.read("orders", move |db| query::orders(db, &filter)).await
+    }
+
+    async fn census(&self) -> Result<Census> {
+        self.read("census", query::census).await
+    }
+
+    async fn rows(&self) -> Result<Rows> {
+        self.read("rows", query::rows).await
+    }
+
+    async fn begin(&self) -> Result<Box<dyn UnitOfWork>> {
+        let busy = Error::Busy { op: held::OP };
+        if let Driver::Inline(inline) = &self.shared.driver {
+            inline.pause().await;
+        }
+        let place = self.shared.pool.clone().acquire_owned();
+        let place = clockwork::timeout(&*self.shared.watch.clock, self.shared.pool_wait, place);
+        // The semaphore is never closed: only the time can run out.
+        let Ok(Ok(place)) = place.await else { return Err(busy) };
+        Ok(Box::new(HeldTransaction::begin(self.shared.clone(), place)))
+    }
+}

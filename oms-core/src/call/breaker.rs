@@ -1,0 +1,208 @@
+//! A circuit breaker: closed passes, open refuses, half-open probes. Time is handed in.
+//!
+//! It counts over the last calls, as Resilience4j does: it opens when enough calls were seen and
+//! too many of them failed, or too many were slow. It says "not now", never "failed": an open
+//! breaker costs no attempt.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use clockwork::Timestamp;
+
+use crate::config;
+
+/// When to look again while all probes are under way.
+const PROBE_LOOK: Duration = Duration::from_secs(1);
+
+/// Which of the three it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Calls pass.
+    Closed,
+    /// Calls are refused.
+    Open,
+    /// A few calls pass, to find out.
+    HalfOpen,
+}
+
+impl Phase {
+    /// The name in the history.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Phase::Closed => "closed",
+            Phase::Open => "open",
+            Phase::HalfOpen => "half-open",
+        }
+    }
+}
+
+/// A call that was let through; it is to be given back with what became of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ticket {
+    generation: u64,
+    number: u64,
+}
+
+/// What became of a call that was let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was answered in a way that shows the API to be well.
+    Answered {
+        /// How long that took.
+        took: Duration,
+    },
+    /// It was not.
+    Failed {
+        /// How long that took.
+        took: Duration,
+    },
+    /// It says nothing: never made, or told to slow down.
+    Silent,
+}
+
+/// One call in the window.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    failed: bool,
+    slow: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed(VecDeque<Seen>),
+    Open { until: Timestamp },
+    HalfOpen { under_way: BTreeMap<u64, Timestamp>, succeeded: usize },
+}
+
+/// The breaker of one API.
+#[derive(Debug)]
+pub struct Breaker {
+    settings: config::Breaker,
+    probe_patience: Duration,
+    state: State,
+    /// Grows with each change of state: what belongs to an earlier one no longer counts.
+    generation: u64,
+    tickets: u64,
+}
+
+impl Breaker {
+    /// A closed breaker. A probe that is not heard of for `probe_patience` makes room for another.
+    pub fn new(settings: config::Breaker, probe_patience: Duration) -> Breaker {
+        let state = State::Closed(VecDeque::new());
+        Breaker { settings, probe_patience, state, generation: 0, tickets: 0 }
+    }
+
+    /// Which of the three it is. An open one turns half-open with the first call after its time.
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::Closed(_) => Phase::Closed,
+            State::Open { .. } => Phase::Open,
+            State::HalfOpen { .. } => Phase::HalfOpen,
+        }
+    }
+
+    /// How long a call would have to wait; `None` when it would pass. Changes nothing.
+    pub fn wait(&self, now: Timestamp) -> Option<Duration> {
+        match &self.state {
+            State::Closed(_) => None,
+            State::Open { until } => (now < *until).then(|| until.since(now)),
+            State::HalfOpen { under_way, succeeded } => {
+                let alive = under_way.values().filter(|began| self.is_alive(**began, now)).count();
+                (alive + succeeded >= self.probes()).then_some(PROBE_LOOK)
+            }
+        }
+    }
+
+    /// Lets a call through.
+    ///
+    /// # Errors
+    /// How long to wait, as [`Breaker::wait`] has it.
+    pub fn admit(&mut self, now: Timestamp) -> Result<Ticket, Duration> {
+        if let Some(wait) = self.wait(now) {
+            return Err(wait);
+        }
+        if matches!(self.state, State::Open { .. }) {
+            self.enter(State::HalfOpen { under_way: BTreeMap::new(), succeeded: 0 });
+        }
+        self.tickets += 1;
+        let ticket = Ticket { generation: self.generation, number: self.tickets };
+        let patience = self.probe_patience;
+        if let State::HalfOpen { under_way, .. } = &mut self.state {
+            under_way.retain(|_, began| now < *began + patience);
+            under_way.insert(ticket.number, now);
+        }
+        Ok(ticket)
+    }
+
+    /// Learns what became of a call.
+    pub fn record(&mut self, ticket: Ticket, ended: Ended, now: Timestamp) {
+        if ticket.generation != self.generation {
+            return;
+        }
+        let seen = self.seen(ended);
+        match &mut self.state {
+            State::Open { .. } => {}
+            State::Closed(window) => {
+                window.extend(seen);
+                while window.len() > self.settings.window_calls.max(1) {
+                    window.pop_front();
+                }
+                if trips(window, &self.settings) {
+                    self.open(now);
+                }
+            }
+            State::HalfOpen { under_way, succeeded } => {
+                if under_way.remove(&ticket.number).is_none() {
+                    return;
+                }
+                match seen {
+                    None => {}
+                    Some(Seen { failed: false, slow: false }) => *succeeded += 1,
+                    Some(_) => return self.open(now),
+                }
+                if *succeeded >= self.settings.probes.max(1) {
+                    self.enter(State::Closed(VecDeque::new()));
+                }
+            }
+        }
+    }
+
+    fn seen(&self, ended: Ended) -> Option<Seen> {
+        let slow = |took: Duration| took >= self.settings.slow_call;
+        match ended {
+            Ended::Answered { took } => Some(Seen { failed: false, slow: slow(took) }),
+            Ended::Failed { took } => Some(Seen { failed: true, slow: slow(took) }),
+            Ended::Silent => None,
+        }
+    }
+
+    fn probes(&self) -> usize {
+        self.settings.probes.max(1)
+    }
+
+    fn is_alive(&self, began: Timestamp, now: Timestamp) -> bool {
+        now < began + self.probe_patience
+    }
+
+    fn open(&mut self, now: Timestamp) {
+        self.enter(State::Open { until: now + self.settings.open_for });
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.generation += 1;
+    }
+}
+
+/// Whether too many of the calls in the window failed or were slow.
+fn trips(window: &VecDeque<Seen>, settings: &config::Breaker) -> bool {
+    if window.len() < settings.calls_min.clamp(1, settings.window_calls.max(1)) {
+        return false;
+    }
+    let reaches = |count: usize, rate: f64| count > 0 && count as f64 >= rate * window.len() as f64;
+    reaches(window.iter().filter(|seen| seen.failed).count(), settings.failure_rate)
+        || reaches(window.iter().filter(|seen| seen.slow).count(), settings.slow_rate)
+}
+
+#[cfg(test)]
+mod tests;

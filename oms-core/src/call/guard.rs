@@ -1,0 +1,405 @@
+//! The one way by which a call goes out: breaker, permit, deadline, one request, its meaning.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clockwork::{Clock, Timestamp};
+
+use super::breaker::{Breaker, Ended, Ticket};
+use super::permits::{NotNow, Permit, Permits};
+use super::retry_after::retry_after;
+use super::{Outcome, Phase};
+use crate::config::Calls;
+use crate::env::{Deadlines, Env, Event, Observer, Transport, TransportError, current_task};
+use crate::store::Window;
+
+/// The pause after a 429 that does not say how long; doubled for each further one in a row.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+/// No such pause is longer.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// On whose behalf a call is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// The parcel or notification, as the history names it.
+    pub key: String,
+    /// The end of the lease: a call that might last longer is not begun.
+    pub not_after: Timestamp,
+}
+
+/// One request to an API.
+pub struct Call {
+    /// The API's name of the operation.
+    pub endpoint: &'static str,
+    /// Whether the other side acts on it. Of one that it does not act on, an answer that cannot
+    /// be understood is no answer, and nothing else.
+    pub changes: bool,
+    /// The request itself: path and query, headers, body.
+    pub request: http::Request<Bytes>,
+}
+
+/// The API wants to be left alone by everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brake {
+    /// Too many calls: 429.
+    RateLimited,
+    /// Banned or blocked: 403.
+    Banned,
+}
+
+impl Brake {
+    const fn name(self) -> &'static str {
+        match self {
+            Brake::RateLimited => "rate-limited",
+            Brake::Banned => "banned",
+        }
+    }
+}
+
+/// What a response means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading<T> {
+    /// For the work that it was made for.
+    pub outcome: Outcome<T>,
+    /// For all work that needs this API.
+    pub brake: Option<Brake>,
+}
+
+impl<T> From<Outcome<T>> for Reading<T> {
+    fn from(outcome: Outcome<T>) -> Reading<T> {
+        Reading { outcome, brake: None }
+    }
+}
+
+impl<T> Reading<T> {
+    /// Refused unseen: nobody is to call for a while.
+    pub fn braked(brake: Brake, reason: impl Into<String>) -> Reading<T> {
+        let outcome = Outcome::NotProcessed { reason: reason.into(), wait: None, spent: true };
+        Reading { outcome, brake: Some(brake) }
+    }
+
+    /// The same about another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reading<U> {
+        Reading { outcome: self.outcome.map(change), brake: self.brake }
+    }
+}
+
+/// Which API, over which quota.
+pub struct Line {
+    /// `carrier` or `messenger`.
+    pub api: &'static str,
+    /// The quota's name in the store, and the breaker's in the history.
+    pub quota: &'static str,
+    /// The way there.
+    pub transport: Arc<dyn Transport>,
+    /// The quota's windows; empty for none.
+    pub windows: Vec<Window>,
+}
+
+/// Makes the calls to one API. Cheap to clone; all clones share breaker and permits.
+#[derive(Clone)]
+pub struct Guard {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    line: Line,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    deadlines: Deadlines,
+    permit_wait: Duration,
+    ban_wait: Duration,
+    permits: Permits,
+    breaker: Mutex<Breaker>,
+    pause: Mutex<Pause>,
+}
+
+/// How long the API wants to be left alone.
+#[derive(Debug)]
+struct Pause {
+    /// 429 in a row.
+    streak: u32,
+    set_at: Timestamp,
+    until: Timestamp,
+    why: Option<Brake>,
+}
+
+impl Pause {
+    /// Calls that were under way together are told the same once each: that is one pause.
+    fn covers(&self, brake: Brake, begun: Timestamp, now: Timestamp) -> bool {
+        self.why == Some(brake) && begun <= self.set_at && now < self.until
+    }
+
+    /// Begins or lengthens it: as long as was asked for, or as is our own rule.
+    fn set(
+        &mut self,
+        brake: Brake,
+        retry_after: Option<Duration>,
+        ban_wait: Duration,
+        now: Timestamp,
+    ) -> Timestamp {
+        let unsaid = match brake {
+            Brake::Banned => ban_wait,
+            Brake::RateLimited => {
+                let doubled = PAUSE_FIRST.saturating_mul(2_u32.saturating_pow(self.streak));
+                doubled.min(PAUSE_MAX)
+            }
+        };
+        if brake == Brake::RateLimited {
+            self.streak = self.streak.saturating_add(1);
+        }
+        self.set_at = now;
+        self.until = self.until.max(now + retry_after.unwrap_or(unsaid));
+        self.why = Some(brake);
+        self.until
+    }
+}
+
+/// What came back, before it is acted upon.
+struct Answer<T> {
+    reading: Reading<T>,
+    status: Option<u16>,
+    retry_after: Option<Duration>,
+    /// The request may still be under way: its permit cannot end yet.
+    lingers: bool,
+}
+
+impl Guard {
+    /// Calls over `line` in the manner of `calls`.
+    pub fn new(env: &Env, line: Line, calls: &Calls) -> Guard {
+        let permits = Permits::new(env, line.quota, line.windows.clone(), calls.deadline);
+        let probe_patience = calls.deadline + calls.permit_wait;
+        let pause =
+            Pause { streak: 0, set_at: Timestamp::EPOCH, until: Timestamp::EPOCH, why: None };
+        let shared = Shared {
+            line,
+            clock: env.clock.clone(),
+            observer: env.observer.clone(),
+            deadlines: Deadlines {
+                connect: calls.connect_timeout,
+                read: calls.read_timeout,
+                overall: calls.deadline,
+            },
+            permit_wait: calls.permit_wait,
+            ban_wait: calls.ban_wait,
+            permits,
+            breaker: Mutex::new(Breaker::new(calls.breaker.clone(), probe_patience)),
+            pause: Mutex::new(pause),
+        };
+        Guard { shared: Arc::new(shared) }
+    }
+
+    /// Makes one call; `read` says what the response means.
+    pub async fn call<T>(
+        &self,
+        context: &Context,
+        call: Call,
+        read: impl FnOnce(&http::Response<Bytes>) -> Reading<T>,
+    ) -> Outcome<T> {
+        let shared = &self.shared;
+        let (permit, ticket) = match shared.admit(context).await {
+            Ok(admitted) => admitted,
+            Err(NotNow { reason, wait }) => {
+                return Outcome::NotProcessed { reason, wait, spent: false };
+            }
+        };
+        let begun = shared.clock.now();
+        let overall = shared.deadlines.overall.min(permit.held_until().since(begun));
+        let deadlines = Deadlines { overall, ..shared.deadlines };
+        let Call { endpoint, changes, request } = call;
+        shared.tell_begin(context, endpoint, begun);
+        let response = shared.line.transport.call(request, deadlines).await;
+        let now = shared.clock.now();
+        let answer = understand(response, read, now);
+        if !answer.lingers {
+            permit.end(now);
+        }
+        shared.judge(ticket, &answer, begun, now);
+        let pause = shared.pause_after(&answer, begun, now);
+        let status = answer.status;
+        let outcome = answer.outcome(changes, pause.map(|until| until.since(now)));
+        shared.tell_end(context, endpoint, begun, &outcome, status, now);
+        // Last, for the store is not to be used while the call still counts as under way.
+        if let Some(until) = pause {
+            shared.permits.block(until).await;
+        }
+        outcome
+    }
+}
+
+impl<T> Answer<T> {
+    /// What it means for the work, with the longest of all waits that were asked for.
+    fn outcome(self, changes: bool, pause: Option<Duration>) -> Outcome<T> {
+        let asked = pause.max(self.retry_after);
+        match self.reading.outcome {
+            Outcome::NotProcessed { reason, wait, spent } => {
+                Outcome::NotProcessed { reason, wait: wait.max(asked), spent }
+            }
+            Outcome::Unknown { reason, wait } if changes => {
+                Outcome::Unknown { reason, wait: wait.max(asked) }
+            }
+            Outcome::Unknown { reason, wait } => {
+                Outcome::NotProcessed { reason, wait: wait.max(asked), spent: true }
+            }
+            other => other,
+        }
+    }
+}
+
+/// What came back, by what holds of every API; the rest is up to `read`.
+fn understand<T>(
+    response: Result<http::Response<Bytes>, TransportError>,
+    read: impl FnOnce(&http::Response<Bytes>) -> Reading<T>,
+    now: Timestamp,
+) -> Answer<T> {
+    let lost = |outcome: Outcome<T>, lingers| Answer {
+        reading: outcome.into(),
+        status: None,
+        retry_after: None,
+        lingers,
+    };
+    match response {
+        Ok(response) => Answer {
+            reading: read(&response),
+            status: Some(response.status().as_u16()),
+            retry_after: retry_after(response.headers(), now),
+            lingers: false,
+        },
+        Err(error @ TransportError::NotSent { .. }) => {
+            let reason = error.to_string();
+            lost(Outcome::NotProcessed { reason, wait: None, spent: true }, false)
+        }
+        Err(error @ TransportError::MaybeSent { timed_out, .. }) => {
+            lost(Outcome::Unknown { reason: error.to_string(), wait: None }, timed_out)
+        }
+    }
+}
+
+impl Shared {
+    /// What a call needs before it may go out.
+    async fn admit(&self, context: &Context) -> Result<(Permit, Ticket), NotNow> {
+        let too_late = || NotNow::new("too little left of the lease for a call", None);
+        let begin_by = context.not_after - self.deadlines.overall;
+        let now = self.clock.now();
+        if now > begin_by {
+            return Err(too_late());
+        }
+        let open = |wait| NotNow::new("circuit breaker open", Some(wait));
+        if let Some(wait) = self.breaker(|breaker| breaker.wait(now)) {
+            return Err(open(wait));
+        }
+        let permit = self.permits.take((now + self.permit_wait).min(begin_by)).await?;
+        let now = self.clock.now();
+        if now > begin_by || now >= permit.held_until() {
+            permit.give_back();
+            return Err(too_late());
+        }
+        match self.breaker(|breaker| breaker.admit(now)) {
+            Ok(ticket) => Ok((permit, ticket)),
+            Err(wait) => {
+                permit.give_back();
+                Err(open(wait))
+            }
+        }
+    }
+
+    /// Uses the breaker, and tells of its change.
+    fn breaker<T>(&self, use_it: impl FnOnce(&mut Breaker) -> T) -> T {
+        let (before, result, after) = {
+            let mut breaker = lock(&self.breaker);
+            let before = breaker.phase();
+            let result = use_it(&mut breaker);
+            (before, result, breaker.phase())
+        };
+        if before != after {
+            let (api, to) = (self.line.quota, after.name());
+            match after {
+                Phase::Open => tracing::warn!(api, to, "circuit breaker"),
+                Phase::Closed | Phase::HalfOpen => tracing::info!(api, to, "circuit breaker"),
+            }
+            let event = Event::Breaker { api: api.to_owned(), to: to.to_owned() };
+            self.observer.observe(self.clock.now(), event);
+        }
+        result
+    }
+
+    /// Tells the breaker how the API did.
+    fn judge<T>(&self, ticket: Ticket, answer: &Answer<T>, begun: Timestamp, now: Timestamp) {
+        let took = now.since(begun);
+        let ended = match (&answer.reading, answer.status) {
+            (Reading { brake: Some(_), .. }, _) => Ended::Silent,
+            (_, None) | (Reading { outcome: Outcome::Unknown { .. }, .. }, _) => {
+                Ended::Failed { took }
+            }
+            _ => Ended::Answered { took },
+        };
+        self.breaker(|breaker| breaker.record(ticket, ended, now));
+    }
+
+    /// Until when nobody is to call, if that is what came back.
+    fn pause_after<T>(
+        &self,
+        answer: &Answer<T>,
+        begun: Timestamp,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut pause = lock(&self.pause);
+        let Some(brake) = answer.reading.brake else {
+            // A call that began after the last pause was answered: the row of 429 is broken.
+            if answer.status.is_some() && begun >= pause.until {
+                pause.streak = 0;
+            }
+            return None;
+        };
+        if pause.covers(brake, begun, now) {
+            return Some(pause.until);
+        }
+        let until = pause.set(brake, answer.retry_after, self.ban_wait, now);
+        drop(pause);
+        let (quota, why) = (self.line.quota, brake.name());
+        tracing::warn!(quota, why, %until, "no calls for a while");
+        let event = Event::QuotaBlocked { quota: quota.to_owned(), until, why: why.to_owned() };
+        self.observer.observe(now, event);
+        Some(until)
+    }
+
+    fn tell_begin(&self, context: &Context, endpoint: &str, now: Timestamp) {
+        let event = Event::CallBegin {
+            task: current_task(),
+            api: self.line.api.to_owned(),
+            endpoint: endpoint.to_owned(),
+            key: context.key.clone(),
+        };
+        self.observer.observe(now, event);
+    }
+
+    fn tell_end<T>(
+        &self,
+        context: &Context,
+        endpoint: &str,
+        begun: Timestamp,
+        outcome: &Outcome<T>,
+        status: Option<u16>,
+        now: Timestamp,
+    ) {
+        let (api, key, name) = (self.line.api, context.key.as_str(), outcome.name());
+        let took_ms = u64::try_from(now.since(begun).as_millis()).unwrap_or(u64::MAX);
+        let reason = outcome.reason();
+        tracing::debug!(api, endpoint, key, outcome = name, status, took_ms, reason, "call");
+        let event = Event::CallEnd {
+            task: current_task(),
+            api: api.to_owned(),
+            endpoint: endpoint.to_owned(),
+            key: key.to_owned(),
+            outcome: name.to_owned(),
+            status,
+        };
+        self.observer.observe(now, event);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks can panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

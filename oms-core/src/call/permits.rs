@@ -1,0 +1,347 @@
+//! A process's side of a quota that all workers share through the store.
+//!
+//! A permit counts from before the request is sent until one window after its reply: only that
+//! keeps a carrier's count below the limit, since the request arrives at some moment in between.
+//! A permit whose end is never told (a crash, a time-out after which the request may still arrive)
+//! counts from the end of its hold.
+//!
+//! One task of a process asks the store at a time, for as many permits as wait; the others queue
+//! behind it, first come, first served. Ended permits are told with the next question, or after half
+//! a window without one, so that other processes do not wait for nothing.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use clockwork::{Clock, Timestamp};
+
+use crate::env::{Env, Spawner};
+use crate::store::{self, Store, TakePermits, Window};
+
+/// Tries of telling the store that the quota is blocked; this process knows it anyway.
+const BLOCK_WRITES_MAX: u32 = 5;
+/// The wait between them.
+const BLOCK_WRITE_WAIT: Duration = Duration::from_millis(200);
+/// The pause between two questions to the store in which nothing can have changed.
+const NAP: Duration = Duration::from_millis(10);
+/// How long to leave a store alone that failed.
+const STORE_REST: Duration = Duration::from_secs(1);
+
+/// No call now; nothing was sent, so nothing was spent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotNow {
+    /// Why.
+    pub reason: String,
+    /// Not before so long, if something is known.
+    pub wait: Option<Duration>,
+}
+
+impl NotNow {
+    /// No call now because of `reason`.
+    pub fn new(reason: impl Into<String>, wait: Option<Duration>) -> NotNow {
+        NotNow { reason: reason.into(), wait }
+    }
+}
+
+/// The quota as this process sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Permits {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    quota: &'static str,
+    windows: Vec<Window>,
+    /// The longest time of a call.
+    deadline: Duration,
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    spawner: Arc<dyn Spawner>,
+    /// Whose turn it is to ask the store. tokio's lock is fair: first come, first served.
+    turn: tokio::sync::Mutex<()>,
+    books: Mutex<Books>,
+}
+
+#[derive(Default)]
+struct Books {
+    /// Taken, not yet handed out: for those who wait behind the one who asked.
+    pool: VecDeque<Held>,
+    /// Ended, not yet told to the store.
+    ended: Vec<(i64, Timestamp)>,
+    waiting: u32,
+    blocked_until: Timestamp,
+    /// No permit is free before: what the store last said.
+    free_at: Timestamp,
+    /// A task will tell the store what ended.
+    telling: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    id: i64,
+    until: Timestamp,
+}
+
+/// The right to make one call. Dropped without a word it counts until the end of its hold.
+#[must_use]
+pub struct Permit {
+    held: Option<Held>,
+    home: Permits,
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Permit").field(&self.held).finish()
+    }
+}
+
+impl Permit {
+    /// The call must have ended by then: the permit is not held longer.
+    pub fn held_until(&self) -> Timestamp {
+        self.held.map_or(Timestamp::MAX, |held| held.until)
+    }
+
+    /// The call has ended and nothing of it can still arrive.
+    pub fn end(self, at: Timestamp) {
+        if let Some(held) = self.held {
+            self.home.tell(held, at);
+        }
+    }
+
+    /// No call was made: the permit counts for nothing.
+    pub fn give_back(self) {
+        self.end(Timestamp::EPOCH);
+    }
+}
+
+/// Counts a waiting task, also when it is dropped.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn new(shared: &'a Shared) -> Waiting<'a> {
+        shared.books().waiting += 1;
+        Waiting(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.books().waiting -= 1;
+    }
+}
+
+impl Permits {
+    /// The permits of `quota` under `windows` (none: no limit) for calls that take at most
+    /// `deadline`.
+    pub fn new(
+        env: &Env,
+        quota: &'static str,
+        windows: Vec<Window>,
+        deadline: Duration,
+    ) -> Permits {
+        let shared = Shared {
+            quota,
+            windows,
+            deadline,
+            clock: env.clock.clone(),
+            store: env.store.clone(),
+            spawner: env.spawner.clone(),
+            turn: tokio::sync::Mutex::new(()),
+            books: Mutex::new(Books::default()),
+        };
+        Permits { shared: Arc::new(shared) }
+    }
+
+    /// A permit, waited for until `patience_ends`.
+    ///
+    /// # Errors
+    /// [`NotNow`] with the time until the next permit is free, as far as that is known.
+    pub async fn take(&self, patience_ends: Timestamp) -> Result<Permit, NotNow> {
+        let shared = &*self.shared;
+        shared.check_block(patience_ends)?;
+        if shared.windows.is_empty() {
+            return self.unlimited(patience_ends).await;
+        }
+        let _waiting = Waiting::new(shared);
+        let _turn = tokio::select! {
+            biased;
+            turn = shared.turn.lock() => turn,
+            () = shared.clock.sleep_until(patience_ends) => return Err(shared.no_permit()),
+        };
+        loop {
+            let now = shared.clock.now();
+            shared.check_block(patience_ends)?;
+            if let Some(held) = shared.books().pick(now, shared.deadline) {
+                return Ok(Permit { held: Some(held), home: self.clone() });
+            }
+            let free_at = shared.books().free_at;
+            if free_at > patience_ends {
+                return Err(shared.no_permit());
+            }
+            match now < free_at {
+                true => shared.clock.sleep_until(free_at).await,
+                false => shared.ask(now).await?,
+            }
+        }
+    }
+
+    /// Without windows only a block is waited for.
+    async fn unlimited(&self, patience_ends: Timestamp) -> Result<Permit, NotNow> {
+        let shared = &*self.shared;
+        loop {
+            shared.check_block(patience_ends)?;
+            let blocked_until = shared.books().blocked_until;
+            if shared.clock.now() >= blocked_until {
+                return Ok(Permit { held: None, home: self.clone() });
+            }
+            shared.clock.sleep_until(blocked_until).await;
+        }
+    }
+
+    /// Lets nobody call before `until`, here at once and elsewhere as soon as the store knows.
+    pub async fn block(&self, until: Timestamp) {
+        let shared = &self.shared;
+        shared.books().block(until);
+        for _ in 0..BLOCK_WRITES_MAX {
+            match shared.store.block_quota(shared.quota, until).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(quota = shared.quota, %error, "block not written"),
+            }
+            shared.clock.sleep(BLOCK_WRITE_WAIT).await;
+        }
+    }
+
+    /// Notes an end, and sees to it that the store learns of it.
+    fn tell(&self, held: Held, at: Timestamp) {
+        let shared = self.shared.clone();
+        {
+            let mut books = shared.books();
+            books.ended.push((held.id, at));
+            if std::mem::replace(&mut books.telling, true) {
+                return;
+            }
+        }
+        let spawner = shared.spawner.clone();
+        spawner.spawn("permits", Box::pin(async move { shared.tell_ended().await }));
+    }
+}
+
+impl Shared {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // A panic elsewhere leaves the books in order: each change is one statement.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A block that lasts longer than the patience is not waited for.
+    fn check_block(&self, patience_ends: Timestamp) -> Result<(), NotNow> {
+        let until = self.books().blocked_until;
+        if until <= patience_ends {
+            return Ok(());
+        }
+        Err(NotNow::new("quota blocked", Some(until.since(self.clock.now()))))
+    }
+
+    fn no_permit(&self) -> NotNow {
+        let wait = self.books().free_at.since(self.clock.now());
+        NotNow::new("no permit in time", (!wait.is_zero()).then_some(wait))
+    }
+
+    /// Asks the store for as many permits as wait: fills the pool, or learns when to ask again.
+    async fn ask(&self, now: Timestamp) -> Result<(), NotNow> {
+        let want = self.books().waiting;
+        let until = match self.exchange(want, now).await {
+            Ok(store::Permits::Granted(ids)) if !ids.is_empty() => {
+                let until = self.hold_until(now);
+                let mut books = self.books();
+                books.pool.extend(ids.into_iter().map(|id| Held { id, until }));
+                if now < books.blocked_until {
+                    books.empty_pool();
+                }
+                return Ok(());
+            }
+            // A lower bound: calls under way elsewhere may end at any moment, yet count on.
+            Ok(store::Permits::Wait(until)) => until,
+            Ok(store::Permits::Granted(_)) => now,
+            Err(error) if error.retryable() => now,
+            Err(error) => {
+                return Err(NotNow::new(format!("no permit: {error}"), Some(STORE_REST)));
+            }
+        };
+        self.books().free_at = until.max(now + NAP);
+        Ok(())
+    }
+
+    /// Tells the store what has ended, and takes `want` permits.
+    async fn exchange(&self, want: u32, now: Timestamp) -> store::Result<store::Permits> {
+        let ended = std::mem::take(&mut self.books().ended);
+        let take = TakePermits {
+            quota: self.quota,
+            windows: self.windows.clone(),
+            want,
+            now,
+            hold_until: self.hold_until(now),
+            ended: ended.clone(),
+        };
+        let answer = self.store.take_permits(take).await;
+        if answer.is_err() {
+            self.books().ended.extend(ended);
+        }
+        answer
+    }
+
+    /// Twice the deadline: a permit may wait for its task as long as a call may last.
+    fn hold_until(&self, now: Timestamp) -> Timestamp {
+        now + self.deadline * 2
+    }
+
+    /// Tells the store what ended, until there is nothing left to tell.
+    async fn tell_ended(&self) {
+        // In time for other processes: an ended permit is not free before one window has passed.
+        let shortest = self.windows.iter().map(|window| window.per).min().unwrap_or_default();
+        loop {
+            self.clock.sleep((shortest / 2).max(NAP)).await;
+            {
+                let mut books = self.books();
+                if books.waiting == 0 {
+                    books.empty_pool();
+                }
+                if books.ended.is_empty() {
+                    books.telling = false;
+                    return;
+                }
+            }
+            if let Err(error) = self.exchange(0, self.clock.now()).await {
+                tracing::debug!(quota = self.quota, %error, "ended permits not told yet");
+            }
+        }
+    }
+}
+
+impl Books {
+    /// A taken permit that is held long enough for a whole call.
+    fn pick(&mut self, now: Timestamp, deadline: Duration) -> Option<Held> {
+        while let Some(held) = self.pool.pop_front() {
+            if now + deadline <= held.until {
+                return Some(held);
+            }
+            self.ended.push((held.id, Timestamp::EPOCH));
+            self.free_at = Timestamp::EPOCH;
+        }
+        None
+    }
+
+    fn block(&mut self, until: Timestamp) {
+        self.blocked_until = self.blocked_until.max(until);
+        self.empty_pool();
+    }
+
+    /// Permits that nobody uses count for nothing.
+    fn empty_pool(&mut self) {
+        if !self.pool.is_empty() {
+            self.free_at = Timestamp::EPOCH;
+        }
+        let unused = self.pool.drain(..).map(|held| (held.id, Timestamp::EPOCH));
+        self.ended.extend(unused);
+    }
+}

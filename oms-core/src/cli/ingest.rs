@@ -1,0 +1,126 @@
+//! `oms ingest`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use clockwork::Clock;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use super::{EXIT_REFUSED, Error, Format, StoreArgs};
+use crate::intake::{self, Fate, LineError, Tally};
+
+#[derive(Debug, Args)]
+pub(super) struct IngestArgs {
+    /// Orders: .jsonl with one a line, or .csv with one item a row
+    file: PathBuf,
+    /// What FILE is, when its name does not say
+    #[arg(long, value_name = "FORMAT")]
+    input: Option<intake::Format>,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Settings; the shop's refused postcodes count here
+    #[arg(long, value_name = "FILE", env = "OMS_CONFIG")]
+    config: Option<PathBuf>,
+    /// How the answer looks
+    #[arg(long, default_value = "human")]
+    format: Format,
+}
+
+pub(super) async fn ingest(
+    args: IngestArgs,
+    clock: Arc<dyn Clock>,
+    out: &mut dyn Write,
+) -> Result<u8, Error> {
+    let config = super::settings(args.config.as_ref())?;
+    // A file that cannot be read shall not leave an empty database behind.
+    let entries = intake::read_entries(&args.file, args.input)?;
+    let store = super::open(&args.store, clock.clone())?;
+    let bar = progress(entries.len());
+    let mut written = Ok(());
+    let tell = |fate: &Fate| {
+        bar.inc(1);
+        let lines = told(fate, args.format);
+        if !lines.is_empty() && written.is_ok() {
+            written = bar.suspend(|| out.write_all(lines.as_bytes()));
+        }
+    };
+    let tally = intake::ingest(entries, &*store, &*clock, &config.shop, tell).await;
+    bar.finish_and_clear();
+    written?;
+    let tally = tally?;
+    out.write_all(summary(&tally, args.format).as_bytes())?;
+    Ok(if tally.is_clean() { 0 } else { EXIT_REFUSED })
+}
+
+/// A bar on stderr, when that is a terminal.
+fn progress(orders: usize) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(
+        Some(orders.try_into().unwrap_or(u64::MAX)),
+        ProgressDrawTarget::stderr(),
+    );
+    let template = "{bar:40} {pos}/{len} orders, {per_sec}, {eta} left";
+    bar.with_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    )
+}
+
+/// What is said of one order: nothing when all is well.
+fn told(fate: &Fate, format: Format) -> String {
+    match (fate, format) {
+        (Fate::Created | Fate::Same, _) => String::new(),
+        (Fate::Rejected { line, order }, Format::Human) => {
+            format!("line {line}: {order}: kept as rejected: no shipping to its postcode\n")
+        }
+        (Fate::Conflict { line, order }, Format::Human) => {
+            format!("line {line}: {order}: another content is kept under this id\n")
+        }
+        (Fate::Refused(error), Format::Human) => told_refusal(error),
+        (Fate::Rejected { line, order }, Format::Json) => {
+            format!("{}\n", json!({ "line": line, "order": order, "fate": "rejected" }))
+        }
+        (Fate::Conflict { line, order }, Format::Json) => {
+            format!("{}\n", json!({ "line": line, "order": order, "fate": "conflict" }))
+        }
+        (Fate::Refused(error), Format::Json) => {
+            let LineError { line, order, problems } = error;
+            let told = json!({
+                "line": line, "order": order, "fate": "refused", "problems": problems,
+            });
+            format!("{told}\n")
+        }
+    }
+}
+
+fn told_refusal(error: &LineError) -> String {
+    let order = error.order.as_deref().map(|id| format!("{id}: ")).unwrap_or_default();
+    let mut lines = String::new();
+    for problem in &error.problems {
+        let field = match problem.field.as_str() {
+            "" => String::new(),
+            field => format!("{field} "),
+        };
+        lines.push_str(&format!("line {}: {order}{field}{}\n", problem.line, problem.why));
+    }
+    lines
+}
+
+fn summary(tally: &Tally, format: Format) -> String {
+    let Tally { created, rejected, same, refused, conflict } = tally;
+    match format {
+        Format::Json => format!("{}\n", json!(tally)),
+        Format::Human => {
+            let rejected = match rejected {
+                0 => String::new(),
+                rejected => format!(" ({rejected} of them rejected by the shop)"),
+            };
+            format!(
+                "{} orders: {created} created{rejected}, {same} same, {refused} refused, \
+                 {conflict} conflict\n",
+                created + same + refused + conflict
+            )
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! `oms serve`.
+
+use std::future::IntoFuture;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use clockwork::{Clock, Entropy};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Common, Error, Format, StoreArgs, readable};
+use crate::config::{self, Calls, Config};
+use crate::env::{Env, Observer, ReqwestTransport, TokioSpawner, Transport};
+use crate::http::{self, App, Metrics};
+use crate::policy::Policies;
+use crate::service::Service;
+use crate::telemetry::{JsonlObserver, Observers};
+
+/// Requests under way when the service is told to end have so long to end themselves.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// The carrier's API: http://HOST:PORT
+    #[arg(long, value_name = "URL", env = "OMS_CARRIER", hide_env_values = true)]
+    carrier: Option<String>,
+    /// The message gateway's API: http://HOST:PORT
+    #[arg(long, value_name = "URL", env = "OMS_MESSENGER", hide_env_values = true)]
+    messenger: Option<String>,
+    /// Where orders come in; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", env = "OMS_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// At most so many calls at once to each API
+    #[arg(long, value_name = "N", env = "OMS_WORKERS", value_parser = at_once)]
+    workers: Option<usize>,
+    /// Settings (TOML); each may be given as OMS_SECTION__KEY too
+    #[arg(long, value_name = "FILE", env = "OMS_CONFIG")]
+    config: Option<PathBuf>,
+    /// This process's name in leases; unique among those that share a database
+    #[arg(long, value_name = "NAME", env = "OMS_WORKER_NAME")]
+    worker_name: Option<String>,
+    /// Appends what happens, as JSON lines
+    #[arg(long, value_name = "FILE", hide = true)]
+    history: Option<PathBuf>,
+    /// How the first line of the output looks
+    #[arg(long, default_value = "human")]
+    format: Format,
+}
+
+fn at_once(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a whole number from 1".to_owned()),
+        Ok(count) => Ok(count),
+    }
+}
+
+pub(super) async fn serve(
+    args: ServeArgs,
+    common: &Common,
+    clock: Arc<dyn Clock>,
+    out: &mut dyn Write,
+) -> Result<u8, Error> {
+    let config = Arc::new(settings(&args)?);
+    let metrics = Arc::new(Metrics::default());
+    let env = environment(&args, common, clock, &config, metrics.clone())?;
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .map_err(|source| Error::Io { what: format!("listen on {}", args.listen), source })?;
+    // Signals are caught before anyone can know that we run.
+    let ending = Ending::new()?;
+    announce(&listener, args.format, out)?;
+    let service = Service::start(env.clone(), config.clone());
+    let wake = {
+        let service = service.clone();
+        Arc::new(move || service.wake())
+    };
+    tracing::info!(worker = env.worker, "serving");
+    let app = App { env: env.clone(), config, wake, metrics };
+    answer(listener, app, ending, &*env.clock).await?;
+    service.stop().await;
+    tracing::info!(worker = env.worker, "ended");
+    Ok(0)
+}
+
+/// Settings from file and environment, then from the flags.
+fn settings(args: &ServeArgs) -> Result<Config, Error> {
+    let mut config = super::settings(args.config.as_ref())?;
+    let given = |url: &Option<String>, calls: &mut Calls, flag: &str| {
+        if let Some(url) = url {
+            calls.url.clone_from(url);
+            config::trim_url(&mut calls.url);
+        }
+        if let Some(workers) = args.workers {
+            calls.at_once = workers;
+        }
+        match calls.url.as_str() {
+            "" => Err(Error::Usage(format!(
+                "no address of the {flag}: give --{flag} URL, OMS_{} or {flag}.calls.url",
+                flag.to_ascii_uppercase()
+            ))),
+            _ => Ok(()),
+        }
+    };
+    given(&args.carrier, &mut config.carrier.calls, "carrier")?;
+    given(&args.messenger, &mut config.messenger.calls, "messenger")?;
+    config.check().map_err(config::Error::Impossible)?;
+    Ok(config)
+}
+
+/// The real edges.
+fn environment(
+    args: &ServeArgs,
+    common: &Common,
+    clock: Arc<dyn Clock>,
+    config: &Config,
+    metrics: Arc<Metrics>,
+) -> Result<Env, Error> {
+    let worker = match &args.worker_name {
+        Some(name) => name.clone(),
+        // Containers all have the same process id; they hardly start in the same microsecond.
+        None => format!("oms-{}-{}", std::process::id(), clock.now().micros()),
+    };
+    let mut observers: Vec<Arc<dyn Observer>> = vec![metrics];
+    if let Some(path) = &args.history {
+        let history = JsonlObserver::append(path, &worker)
+            .map_err(|source| Error::Io { what: readable(path), source })?;
+        observers.push(Arc::new(history));
+    }
+    let observer: Arc<dyn Observer> = Arc::new(Observers(observers));
+    let scale = common.clock.as_ref().map_or(1.0, |spec| spec.factor);
+    let transport = |api: &'static str, calls: &Calls| -> Result<Arc<dyn Transport>, Error> {
+        ReqwestTransport::new(&calls.url, calls.connect_timeout, clock.clone(), scale)
+            .map(|transport| -> Arc<dyn Transport> { Arc::new(transport) })
+            .map_err(|source| Error::Transport { api, source })
+    };
+    Ok(Env {
+        carrier: transport("carrier", &config.carrier.calls)?,
+        messenger: transport("messenger", &config.messenger.calls)?,
+        store: super::open_observed(&args.store, clock.clone(), observer.clone())?,
+        // Two processes must not jitter alike.
+        entropy: Entropy::new(0).fork("process", &worker),
+        clock,
+        spawner: Arc::new(TokioSpawner::default()),
+        observer,
+        policies: Policies::default(),
+        worker,
+    })
+}
+
+fn announce(listener: &TcpListener, format: Format, out: &mut dyn Write) -> Result<(), Error> {
+    let url = format!("http://{}", listener.local_addr()?);
+    match format {
+        Format::Human => writeln!(out, "orders come in at {url}/orders")?,
+        Format::Json => writeln!(out, "{}", json!({ "api": url }))?,
+    }
+    Ok(out.flush()?)
+}
+
+/// Answers requests until the process is told to end, then those that are under way.
+async fn answer(
+    listener: TcpListener,
+    app: App,
+    mut ending: Ending,
+    clock: &dyn Clock,
+) -> Result<(), Error> {
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let server = axum::serve(listener, http::router(Arc::new(app)))
+        .with_graceful_shutdown(async {
+            let _ = ended.await;
+        })
+        .into_future();
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        biased;
+        served = &mut server => return Ok(served?),
+        () = ending.told() => {}
+    }
+    tracing::info!("told to end");
+    let _ = end.send(());
+    match clockwork::timeout(clock, GRACE, server).await {
+        Ok(served) => Ok(served?),
+        Err(late) => {
+            tracing::warn!(error = %late, "requests under way were cut off");
+            Ok(())
+        }
+    }
+}
+
+/// SIGTERM, or SIGINT as Ctrl-C sends it.
+struct Ending {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Ending {
+    fn new() -> Result<Ending, Error> {
+        let caught =
+            |kind| signal(kind).map_err(|source| Error::Io { what: "signals".to_owned(), source });
+        Ok(Ending {
+            terminate: caught(SignalKind::terminate())?,
+            interrupt: caught(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn told(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

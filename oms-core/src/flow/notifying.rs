@@ -1,0 +1,65 @@
+//! Telling the customer. Whatever happens here, the record of the booking stays as it is.
+
+use super::{Flow, Step, after};
+use crate::call::{Backoff, Context, Outcome};
+use crate::state::NoticeState;
+use crate::store::{NoticeOutcome, NoticeWork, Tries};
+
+impl Flow {
+    /// One step on a notification: sends it, under the one key that it ever has.
+    pub async fn step_notice(&self, work: NoticeWork) -> Step {
+        if let Some(reason) = self.gives_up(&work) {
+            return self.settle_notice(&work, reason).await;
+        }
+        let context = Context { key: work.key.to_string(), not_after: work.lease.until };
+        let outcome = match self.messenger.send(&context, &work).await {
+            Outcome::Done(msg_key) => NoticeOutcome::Sent { msg_key },
+            // The gateway had it before; it replays nothing, so reports must tell the key.
+            Outcome::Duplicate => NoticeOutcome::Sent { msg_key: None },
+            Outcome::Refused { reason } if work.state == NoticeState::Unknown => {
+                // It remembers keys: had the first one been accepted, it had said "duplicate".
+                NoticeOutcome::NotSent { reason, retry_at: self.now() }
+            }
+            Outcome::Refused { reason } => NoticeOutcome::Refused { reason },
+            Outcome::NotProcessed { reason, wait, spent } => {
+                let (retry_at, tries) = self.next_send(&work, wait, spent);
+                NoticeOutcome::PutBack { reason, retry_at, tries }
+            }
+            Outcome::Unknown { reason, wait } => {
+                let (retry_at, tries) = self.next_send(&work, wait, true);
+                NoticeOutcome::Unknown { reason, retry_at, tries }
+            }
+        };
+        self.settle_notice(&work, outcome).await
+    }
+
+    /// Whether sending again would risk telling twice, or has been tried often enough.
+    fn gives_up(&self, work: &NoticeWork) -> Option<NoticeOutcome> {
+        let unknown = work.state == NoticeState::Unknown;
+        let remembered_until =
+            work.first_sent_at.map(|at| at + self.config.messenger.idempotency_ttl);
+        if unknown && remembered_until.is_some_and(|until| self.now() >= until) {
+            let reason = "the gateway no longer remembers its key".to_owned();
+            return Some(NoticeOutcome::GivenUp { reason });
+        }
+        if work.rounds < self.config.messenger.rounds_max {
+            return None;
+        }
+        let reason = format!("given up after {} rounds", work.rounds);
+        Some(match unknown {
+            true => NoticeOutcome::GivenUp { reason },
+            false => NoticeOutcome::Refused { reason },
+        })
+    }
+
+    fn next_send(
+        &self,
+        work: &NoticeWork,
+        wait: Option<std::time::Duration>,
+        spent: bool,
+    ) -> (clockwork::Timestamp, Tries) {
+        let tries = Tries { attempts: work.attempts, rounds: work.rounds };
+        let backoff = Backoff::new(&self.config.messenger.calls, self.env.entropy);
+        after(&backoff, self.now(), &work.key.to_string(), tries, wait, spent)
+    }
+}

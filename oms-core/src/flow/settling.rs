@@ -1,0 +1,100 @@
+//! Writing outcomes down, through a database that may be busy or lose its answer.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::{Flow, Step};
+use crate::env::{Env, Event};
+use crate::store::{Error, NoticeOutcome, NoticeWork, ParcelOutcome, ParcelWork, Result, Written};
+
+/// Tries of one write. With the waits between them they take about six seconds: long enough for
+/// a busy moment, and well within a lease.
+const WRITES_MAX: u32 = 8;
+/// The wait after the first try; doubled after each.
+const WRITE_WAIT: Duration = Duration::from_millis(50);
+
+/// Repeats a write whose answer was "busy" or was lost. All writes of the store can be repeated.
+///
+/// # Errors
+/// The last answer, when it cannot be retried or was retried often enough.
+pub(crate) async fn persist<T, F>(env: &Env, write: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut wait = WRITE_WAIT;
+    for _ in 1..WRITES_MAX {
+        match write().await {
+            Err(error) if error.retryable() => tracing::debug!(%error, "write again"),
+            answer => return answer,
+        }
+        env.clock.sleep(wait).await;
+        wait *= 2;
+    }
+    write().await
+}
+
+impl Flow {
+    /// Writes a parcel's outcome; `None` when the database did not take it.
+    pub(super) async fn write_parcel(
+        &self,
+        work: &ParcelWork,
+        outcome: &ParcelOutcome,
+    ) -> Option<Written> {
+        // One moment for all tries: a repeated write must be the same write.
+        let now = self.now();
+        let store = &self.env.store;
+        let written = persist(&self.env, || store.settle_parcel(work, outcome.clone(), now)).await;
+        self.understand(written, || work.key.to_string())
+    }
+
+    /// Writes what a step on a parcel came to.
+    pub(super) async fn settle_parcel(&self, work: &ParcelWork, outcome: ParcelOutcome) -> Step {
+        let step = match outcome {
+            ParcelOutcome::PutBack { .. } | ParcelOutcome::Unknown { .. } => Step::PutBack,
+            _ => Step::Moved,
+        };
+        if let ParcelOutcome::Attention { reason } = &outcome {
+            let (order, reason) = (work.key.order.clone(), reason.clone());
+            self.env.observer.observe(self.now(), Event::Parked { order, reason });
+        }
+        match self.write_parcel(work, &outcome).await {
+            Some(Written::Done) => step,
+            Some(Written::Fenced) | None => Step::Lost,
+        }
+    }
+
+    /// Writes what a step on a notification came to.
+    pub(super) async fn settle_notice(&self, work: &NoticeWork, outcome: NoticeOutcome) -> Step {
+        let step = match outcome {
+            NoticeOutcome::PutBack { .. } | NoticeOutcome::Unknown { .. } => Step::PutBack,
+            _ => Step::Moved,
+        };
+        let now = self.now();
+        let store = &self.env.store;
+        let written = persist(&self.env, || store.settle_notice(work, outcome.clone(), now)).await;
+        match self.understand(written, || work.key.to_string()) {
+            Some(Written::Done) => step,
+            Some(Written::Fenced) | None => Step::Lost,
+        }
+    }
+
+    fn understand(
+        &self,
+        written: std::result::Result<Written, Error>,
+        what: impl Fn() -> String,
+    ) -> Option<Written> {
+        match written {
+            Ok(Written::Fenced) => {
+                tracing::warn!(what = what(), "lease lost; another worker has taken over");
+                self.env.observer.observe(self.now(), Event::Fenced { what: what() });
+                Some(Written::Fenced)
+            }
+            Ok(written) => Some(written),
+            Err(error) => {
+                // The lease runs out, and whoever takes over treats the outcome as unknown.
+                tracing::error!(what = what(), %error, "outcome not written");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The first waiter runs the batch: no thread, so that one seed gives one history.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clockwork::BoxFuture;
+use rusqlite::Connection;
+
+use super::{Access, Job, Queue, Reply, Watch, run, undo};
+use crate::store::{Error, Result};
+
+/// Where a simulator may let others run, or kill the caller: awaited before and after each job.
+pub type SchedulingPoint = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// A scheduling point that does nothing.
+pub fn no_scheduling_point() -> SchedulingPoint {
+    Arc::new(|| Box::pin(std::future::ready(())))
+}
+
+/// Runs jobs on the caller's own task.
+pub(in crate::store) struct Inline {
+    queue: Queue,
+    database: Arc<Mutex<Connection>>,
+    point: SchedulingPoint,
+    watch: Watch,
+}
+
+impl Inline {
+    pub(in crate::store) fn new(
+        database: Arc<Mutex<Connection>>,
+        point: SchedulingPoint,
+        watch: Watch,
+    ) -> Inline {
+        Inline { queue: Queue::default(), database, point, watch }
+    }
+
+    /// Puts `job` in the queue and sees to it that it is run.
+    ///
+    /// A caller killed at the point before leaves its job to the next waiter of the same node, or
+    /// to nobody; killed at the point after, its job is committed and it never knew.
+    pub(in crate::store) async fn execute<T>(
+        &self,
+        op: &'static str,
+        job: Job,
+        mut reply: Reply<T>,
+    ) -> Result<T> {
+        self.queue.push(job);
+        (self.point)().await;
+        let answer = loop {
+            match reply.try_recv() {
+                Ok(answer) => break answer,
+                Err(tokio::sync::oneshot::error::TryRecvError::Empty) => self.run_batch(),
+                // The batch that held the job panicked in some other job.
+                Err(_) => break Err(Error::CommitUnknown { op }),
+            }
+        };
+        (self.point)().await;
+        answer
+    }
+
+    /// A scheduling point without a job.
+    pub(in crate::store) async fn pause(&self) {
+        (self.point)().await;
+    }
+
+    fn run_batch(&self) {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        // Left open only by a job that panicked.
+        undo(&database);
+        run(&database, self.queue.take(), Access::Write, &self.watch);
+    }
+}

@@ -1,0 +1,280 @@
+//! The rows of one order, read and written.
+
+use clockwork::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::Edge;
+use crate::state::{NoticeState, OrderState, ParcelState};
+use crate::store::sqlite::failure::Result;
+use crate::store::sqlite::row::{Columns, by_name, micros};
+
+/// A row of `orders`, as far as it changes.
+pub(in crate::store::sqlite) struct OrderRecord {
+    pub(in crate::store::sqlite) id: String,
+    pub(in crate::store::sqlite) state: OrderState,
+    pub(in crate::store::sqlite) called_back: bool,
+    pub(in crate::store::sqlite) reason: Option<String>,
+    pub(in crate::store::sqlite) changed: bool,
+}
+
+/// A row of `parcels`, but for its intent.
+pub(in crate::store::sqlite) struct Parcel {
+    pub(in crate::store::sqlite) number: u32,
+    pub(in crate::store::sqlite) state: ParcelState,
+    pub(in crate::store::sqlite) attempts: u32,
+    pub(in crate::store::sqlite) rounds: u32,
+    pub(in crate::store::sqlite) sent_until: Option<Timestamp>,
+    pub(in crate::store::sqlite) unknown_since: Option<Timestamp>,
+    pub(in crate::store::sqlite) picked_up: bool,
+    pub(in crate::store::sqlite) parked_from: Option<ParcelState>,
+    pub(in crate::store::sqlite) due_at: Option<Timestamp>,
+    pub(in crate::store::sqlite) lease: Lease,
+    pub(in crate::store::sqlite) reason: Option<String>,
+    pub(in crate::store::sqlite) changed: bool,
+}
+
+/// A row of `notices`.
+pub(in crate::store::sqlite) struct Notice {
+    pub(in crate::store::sqlite) event: String,
+    pub(in crate::store::sqlite) state: NoticeState,
+    pub(in crate::store::sqlite) msg_key: Option<String>,
+    pub(in crate::store::sqlite) sent_at: Option<Timestamp>,
+    pub(in crate::store::sqlite) report_code: Option<String>,
+    pub(in crate::store::sqlite) report_channel: Option<String>,
+    pub(in crate::store::sqlite) reported_at: Option<Timestamp>,
+    pub(in crate::store::sqlite) attempts: u32,
+    pub(in crate::store::sqlite) rounds: u32,
+    pub(in crate::store::sqlite) first_sent_at: Option<Timestamp>,
+    pub(in crate::store::sqlite) given_up: bool,
+    pub(in crate::store::sqlite) due_at: Option<Timestamp>,
+    pub(in crate::store::sqlite) lease: Lease,
+    pub(in crate::store::sqlite) reason: Option<String>,
+    pub(in crate::store::sqlite) changed: bool,
+}
+
+/// The right to work on a row, and how it was last given back.
+#[derive(Default)]
+pub(in crate::store::sqlite) struct Lease {
+    pub(in crate::store::sqlite) worker: Option<String>,
+    pub(in crate::store::sqlite) token: i64,
+    pub(in crate::store::sqlite) until: Option<Timestamp>,
+    pub(in crate::store::sqlite) settled: Option<String>,
+}
+
+impl Lease {
+    /// When it ends, if somebody has it.
+    pub(in crate::store::sqlite) fn end(&self) -> Option<Timestamp> {
+        self.worker.as_ref().and(self.until)
+    }
+
+    /// Given back under `outcome`, so that the same write is known when it is repeated.
+    pub(in crate::store::sqlite) fn give_back(&mut self, outcome: &str) {
+        self.worker = None;
+        self.until = None;
+        self.settled = Some(outcome.to_owned());
+    }
+
+    /// Taken away: a later write of its holder is fenced off.
+    pub(super) fn revoke(&mut self) {
+        if self.worker.take().is_some() {
+            self.token += 1;
+            self.until = None;
+            self.settled = None;
+        }
+    }
+}
+
+impl Notice {
+    /// A new row of the outbox.
+    pub(super) fn born(event: String) -> Notice {
+        Notice {
+            event,
+            state: NoticeState::Queued,
+            msg_key: None,
+            sent_at: None,
+            report_code: None,
+            report_channel: None,
+            reported_at: None,
+            attempts: 0,
+            rounds: 0,
+            first_sent_at: None,
+            given_up: false,
+            due_at: None,
+            lease: Lease::default(),
+            reason: None,
+            changed: true,
+        }
+    }
+}
+
+pub(super) fn order(db: &Connection, id: &str) -> Result<Option<OrderRecord>> {
+    let sql = "SELECT state, called_back, reason FROM orders WHERE id = ?1";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let row = Columns::new(row, "orders");
+    Ok(Some(OrderRecord {
+        id: id.to_owned(),
+        state: row.state(0)?,
+        called_back: row.get(1)?,
+        reason: row.maybe_text(2)?,
+        changed: false,
+    }))
+}
+
+pub(super) fn save_order(db: &Connection, order: &OrderRecord, now: Timestamp) -> Result<()> {
+    let sql = "UPDATE orders SET state = ?2, called_back = ?3, reason = ?4, updated_at = ?5
+               WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![
+        order.id,
+        order.state.as_str(),
+        order.called_back,
+        order.reason,
+        now.micros()
+    ])?;
+    Ok(())
+}
+
+pub(super) fn parcels(db: &Connection, order: &str) -> Result<Vec<Parcel>> {
+    let sql = "SELECT number, state, attempts, rounds, sent_until, unknown_since, picked_up,
+                      parked_from, due_at, reason, lease_worker, lease_token, lease_until, settled
+               FROM parcels WHERE order_id = ?1 ORDER BY number";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([order])?;
+    let mut parcels = Vec::new();
+    while let Some(row) = rows.next()? {
+        let row = Columns::new(row, "parcels");
+        parcels.push(Parcel {
+            number: row.get(0)?,
+            state: row.state(1)?,
+            attempts: row.get(2)?,
+            rounds: row.get(3)?,
+            sent_until: row.maybe_moment(4)?,
+            unknown_since: row.maybe_moment(5)?,
+            picked_up: row.get(6)?,
+            parked_from: row.maybe_state(7)?,
+            due_at: row.maybe_moment(8)?,
+            reason: row.maybe_text(9)?,
+            lease: lease(&row, 10)?,
+            changed: false,
+        });
+    }
+    Ok(parcels)
+}
+
+/// The four columns of a lease, from `at` on.
+fn lease(row: &Columns<'_>, at: usize) -> Result<Lease> {
+    Ok(Lease {
+        worker: row.maybe_text(at)?,
+        token: row.get(at + 1)?,
+        until: row.maybe_moment(at + 2)?,
+        settled: row.maybe_text(at + 3)?,
+    })
+}
+
+pub(super) fn save_parcel(db: &Connection, order: &str, parcel: &Parcel) -> Result<()> {
+    let sql = "UPDATE parcels SET state = ?3, attempts = ?4, rounds = ?5, sent_until = ?6,
+                      unknown_since = ?7, picked_up = ?8, parked_from = ?9, due_at = ?10,
+                      reason = ?11, lease_worker = ?12, lease_token = ?13, lease_until = ?14,
+                      settled = ?15
+               WHERE order_id = ?1 AND number = ?2";
+    db.prepare_cached(sql)?.execute(params![
+        order,
+        parcel.number,
+        parcel.state.as_str(),
+        parcel.attempts,
+        parcel.rounds,
+        micros(parcel.sent_until),
+        micros(parcel.unknown_since),
+        parcel.picked_up,
+        parcel.parked_from.map(ParcelState::as_str),
+        micros(parcel.due_at),
+        parcel.reason,
+        parcel.lease.worker,
+        parcel.lease.token,
+        micros(parcel.lease.until),
+        parcel.lease.settled,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn notices(db: &Connection, order: &str) -> Result<Vec<Notice>> {
+    let sql = "SELECT event, state, msg_key, sent_at, report_code, report_channel, reported_at,
+                      attempts, rounds, first_sent_at, given_up, due_at, reason,
+                      lease_worker, lease_token, lease_until, settled
+               FROM notices WHERE order_id = ?1 ORDER BY event";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([order])?;
+    let mut notices = Vec::new();
+    while let Some(row) = rows.next()? {
+        let row = Columns::new(row, "notices");
+        notices.push(Notice {
+            event: row.text(0)?,
+            state: row.state(1)?,
+            msg_key: row.maybe_text(2)?,
+            sent_at: row.maybe_moment(3)?,
+            report_code: row.maybe_text(4)?,
+            report_channel: row.maybe_text(5)?,
+            reported_at: row.maybe_moment(6)?,
+            attempts: row.get(7)?,
+            rounds: row.get(8)?,
+            first_sent_at: row.maybe_moment(9)?,
+            given_up: row.get(10)?,
+            due_at: row.maybe_moment(11)?,
+            reason: row.maybe_text(12)?,
+            lease: lease(&row, 13)?,
+            changed: false,
+        });
+    }
+    Ok(notices)
+}
+
+/// Writes a notification, new or known.
+pub(super) fn save_notice(db: &Connection, order: &str, notice: &Notice) -> Result<()> {
+    let sql = "INSERT INTO notices (order_id, event, state, msg_key, sent_at, report_code,
+                      report_channel, reported_at, attempts, rounds, first_sent_at, given_up,
+                      due_at, reason, lease_worker, lease_token, lease_until, settled)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+                       ?17, ?18)
+               ON CONFLICT (order_id, event) DO UPDATE SET
+                      state = ?3, msg_key = ?4, sent_at = ?5, report_code = ?6,
+                      report_channel = ?7, reported_at = ?8, attempts = ?9, rounds = ?10,
+                      first_sent_at = ?11, given_up = ?12, due_at = ?13, reason = ?14,
+                      lease_worker = ?15, lease_token = ?16, lease_until = ?17, settled = ?18";
+    db.prepare_cached(sql)?.execute(params![
+        order,
+        notice.event,
+        notice.state.as_str(),
+        notice.msg_key,
+        micros(notice.sent_at),
+        notice.report_code,
+        notice.report_channel,
+        micros(notice.reported_at),
+        notice.attempts,
+        notice.rounds,
+        micros(notice.first_sent_at),
+        notice.given_up,
+        micros(notice.due_at),
+        notice.reason,
+        notice.lease.worker,
+        notice.lease.token,
+        micros(notice.lease.until),
+        notice.lease.settled,
+    ])?;
+    Ok(())
+}
+
+/// Logs a walked edge.
+pub(in crate::store::sqlite) fn log(db: &Connection, at: Timestamp, edge: &Edge) -> Result<()> {
+    let sql = "INSERT INTO transitions (at, entity, key, from_state, to_state, walked_by)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    db.prepare_cached(sql)?.execute(params![
+        at.micros(),
+        edge.entity,
+        edge.key,
+        edge.from,
+        edge.to,
+        by_name(edge.by)
+    ])?;
+    Ok(())
+}

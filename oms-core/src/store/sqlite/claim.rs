@@ -1,0 +1,224 @@
+//! Rows that are due are leased to a worker.
+//!
+//! A claim never asks what follows for an order: nothing that it changes is an outcome.
+
+use clockwork::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::aggregate::{Edge, log};
+use super::failure::Result;
+use super::row::{Columns, micros};
+use crate::state::{By, NoticeState, ParcelState};
+use crate::store::{Claim, Claimed, Intent, Lease, NoticeKey, NoticeWork, ParcelKey, ParcelWork};
+
+/// What is said of work whose worker did not come back.
+const VANISHED: &str = "its worker did not come back";
+
+/// Leases parcels that are due, oldest first.
+///
+/// One whose lease ran out while `intended` may have been sent until that lease's end: it becomes
+/// `unknown`. An unknown one may have been sent again until then.
+pub(super) fn parcels(db: &Connection, claim: &Claim) -> Result<Claimed<ParcelWork>> {
+    let mut taken = Vec::new();
+    let mut work = Vec::new();
+    for Due { work: mut due, left_behind } in due_parcels(db, claim)? {
+        if let Some(until) = left_behind {
+            taken.push((due.key.to_string(), due.state.to_string()));
+            take_over(db, &mut due, until, claim.now)?;
+        }
+        lease_parcel(db, &due)?;
+        work.push(due);
+    }
+    let left = "SELECT min(due_at) FROM parcels WHERE due_at IS NOT NULL";
+    Ok(Claimed { work, next_due: next_due(db, left)?, taken })
+}
+
+/// A row that is due, already under its new lease; `left_behind` is the end of a lease that ran out.
+struct Due<W> {
+    work: W,
+    left_behind: Option<Timestamp>,
+}
+
+fn due_parcels(db: &Connection, claim: &Claim) -> Result<Vec<Due<ParcelWork>>> {
+    let sql = "SELECT p.order_id, p.number, p.state, p.attempts, p.rounds, p.sent_until,
+                      p.unknown_since, p.lease_worker, p.lease_token, p.lease_until,
+                      p.invoice_no, p.rcpt_ymd, p.cust_use_no, p.mpck_key, p.request, o.content
+               FROM parcels p JOIN orders o ON o.id = p.order_id
+               WHERE p.due_at <= ?1 ORDER BY p.due_at, p.order_id, p.number LIMIT ?2";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params![claim.now.micros(), limit(claim)])?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        let row = Columns::new(row, "parcels");
+        let (lease, left_behind) = lease(&row, 7, claim)?;
+        let work = ParcelWork {
+            key: ParcelKey { order: row.text(0)?, number: row.get(1)? },
+            state: row.state(2)?,
+            attempts: row.get(3)?,
+            rounds: row.get(4)?,
+            sent_until: row.maybe_moment(5)?,
+            unknown_since: row.maybe_moment(6)?,
+            lease,
+            intent: intent(&row, 10)?,
+            order: row.order(15)?,
+        };
+        due.push(Due { work, left_behind });
+    }
+    Ok(due)
+}
+
+fn limit(claim: &Claim) -> i64 {
+    i64::try_from(claim.limit).unwrap_or(i64::MAX)
+}
+
+/// The new lease on a row whose old one stands in the columns from `at` on, and the old one's end.
+fn lease(row: &Columns<'_>, at: usize, claim: &Claim) -> Result<(Lease, Option<Timestamp>)> {
+    let held: Option<String> = row.maybe_text(at)?;
+    let token: i64 = row.get(at + 1)?;
+    let until = row.maybe_moment(at + 2)?;
+    let lease = Lease { worker: claim.worker.clone(), token: token + 1, until: claim.until };
+    Ok((lease, held.and(until)))
+}
+
+/// The five columns of an intent, from `at` on.
+fn intent(row: &Columns<'_>, at: usize) -> Result<Option<Intent>> {
+    let Some(invoice_no) = row.maybe_text(at)? else { return Ok(None) };
+    Ok(Some(Intent {
+        invoice_no,
+        rcpt_ymd: row.text(at + 1)?,
+        cust_use_no: row.text(at + 2)?,
+        mpck_key: row.text(at + 3)?,
+        request: row.text(at + 4)?,
+    }))
+}
+
+/// `left_at` is when the lease of the vanished worker ended: it may have sent until then.
+fn take_over(
+    db: &Connection,
+    work: &mut ParcelWork,
+    left_at: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
+    match work.state {
+        ParcelState::Intended => {
+            let (from, to) = (work.state.as_str(), ParcelState::Unknown);
+            let key = work.key.to_string();
+            let edge =
+                Edge { entity: "parcel", key, from: Some(from), to: to.as_str(), by: By::Core };
+            log(db, now, &edge)?;
+            work.state = to;
+            work.unknown_since = Some(now);
+        }
+        ParcelState::Unknown => {}
+        _ => return Ok(()),
+    }
+    work.sent_until = work.sent_until.max(Some(left_at.min(now)));
+    let sql = "UPDATE parcels SET reason = ?3 WHERE order_id = ?1 AND number = ?2";
+    db.prepare_cached(sql)?.execute(params![work.key.order, work.key.number, VANISHED])?;
+    Ok(())
+}
+
+fn lease_parcel(db: &Connection, work: &ParcelWork) -> Result<()> {
+    let sql = "UPDATE parcels SET state = ?3, sent_until = ?4, unknown_since = ?5,
+                      lease_worker = ?6, lease_token = ?7, lease_until = ?8, due_at = ?8,
+                      settled = NULL
+               WHERE order_id = ?1 AND number = ?2";
+    db.prepare_cached(sql)?.execute(params![
+        work.key.order,
+        work.key.number,
+        work.state.as_str(),
+        micros(work.sent_until),
+        micros(work.unknown_since),
+        work.lease.worker,
+        work.lease.token,
+        work.lease.until.micros(),
+    ])?;
+    Ok(())
+}
+
+fn next_due(db: &Connection, sql: &str) -> Result<Option<Timestamp>> {
+    let due: Option<i64> = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(due.map(Timestamp::from_micros))
+}
+
+/// Leases notifications that are due, oldest first.
+///
+/// A queued one becomes `sending`, for its request may be under way from now on; one whose lease ran
+/// out while `sending` becomes `unknown`.
+pub(super) fn notices(db: &Connection, claim: &Claim) -> Result<Claimed<NoticeWork>> {
+    let mut taken = Vec::new();
+    let mut work = Vec::new();
+    for Due { work: mut due, left_behind } in due_notices(db, claim)? {
+        let from = due.state;
+        if left_behind.is_some() {
+            taken.push((due.key.to_string(), from.to_string()));
+        }
+        due.state = match (from, left_behind) {
+            (NoticeState::Queued, _) => NoticeState::Sending,
+            (NoticeState::Sending, Some(_)) => NoticeState::Unknown,
+            (other, _) => other,
+        };
+        if due.state != from {
+            let (from, to) = (Some(from.as_str()), due.state.as_str());
+            let key = due.key.to_string();
+            log(db, claim.now, &Edge { entity: "notice", key, from, to, by: By::Core })?;
+        }
+        due.first_sent_at = due.first_sent_at.or(Some(claim.now));
+        lease_notice(db, &due)?;
+        due.invoices = invoices(db, &due.key.order)?;
+        work.push(due);
+    }
+    let left = "SELECT min(due_at) FROM notices WHERE due_at IS NOT NULL";
+    Ok(Claimed { work, next_due: next_due(db, left)?, taken })
+}
+
+fn due_notices(db: &Connection, claim: &Claim) -> Result<Vec<Due<NoticeWork>>> {
+    let sql = "SELECT n.order_id, n.event, n.state, n.attempts, n.rounds, n.first_sent_at,
+                      n.lease_worker, n.lease_token, n.lease_until, o.content
+               FROM notices n JOIN orders o ON o.id = n.order_id
+               WHERE n.due_at <= ?1 ORDER BY n.due_at, n.order_id, n.event LIMIT ?2";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params![claim.now.micros(), limit(claim)])?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        let row = Columns::new(row, "notices");
+        let (lease, left_behind) = lease(&row, 6, claim)?;
+        let work = NoticeWork {
+            key: NoticeKey { order: row.text(0)?, event: row.text(1)? },
+            state: row.state(2)?,
+            attempts: row.get(3)?,
+            rounds: row.get(4)?,
+            first_sent_at: row.maybe_moment(5)?,
+            lease,
+            invoices: Vec::new(),
+            order: row.order(9)?,
+        };
+        due.push(Due { work, left_behind });
+    }
+    Ok(due)
+}
+
+fn invoices(db: &Connection, order: &str) -> Result<Vec<String>> {
+    let sql = "SELECT invoice_no FROM parcels
+               WHERE order_id = ?1 AND invoice_no IS NOT NULL ORDER BY number";
+    let mut statement = db.prepare_cached(sql)?;
+    let invoices = statement.query_map([order], |row| row.get(0))?;
+    Ok(invoices.collect::<rusqlite::Result<_>>()?)
+}
+
+fn lease_notice(db: &Connection, work: &NoticeWork) -> Result<()> {
+    let sql = "UPDATE notices SET state = ?3, first_sent_at = ?4,
+                      lease_worker = ?5, lease_token = ?6, lease_until = ?7, due_at = ?7,
+                      settled = NULL
+               WHERE order_id = ?1 AND event = ?2";
+    db.prepare_cached(sql)?.execute(params![
+        work.key.order,
+        work.key.event,
+        work.state.as_str(),
+        micros(work.first_sent_at),
+        work.lease.worker,
+        work.lease.token,
+        work.lease.until.micros(),
+    ])?;
+    Ok(())
+}

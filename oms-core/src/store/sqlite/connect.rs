@@ -1,0 +1,110 @@
+//! Connections, as this program opens them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::failure::Result;
+use super::migrate::migrate;
+
+/// More than the program has, so that none is ever prepared twice.
+const STATEMENTS_MAX: usize = 128;
+
+/// Empties every table. Children come before their parents.
+const WIPE: &str = "BEGIN;
+    DELETE FROM parcels; DELETE FROM notices; DELETE FROM orders; DELETE FROM reports;
+    DELETE FROM transitions; DELETE FROM quotas; DELETE FROM permits; DELETE FROM audit;
+    COMMIT;";
+
+/// The file at `path`, made and migrated if need be.
+///
+/// In WAL mode a reader never waits for the writer; with `synchronous = FULL` a commit survives a
+/// power cut (with NORMAL, acknowledged orders were lost in most of them).
+pub(super) fn file(path: &Path, busy_wait: Duration) -> Result<Connection> {
+    let db = Connection::open(path)?;
+    db.busy_timeout(busy_wait)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    migrate(&db)?;
+    Ok(db)
+}
+
+/// Another connection to the file at `path`, which only reads.
+pub(super) fn file_for_reading(path: &Path, busy_wait: Duration) -> Result<Connection> {
+    let db = Connection::open(path)?;
+    db.busy_timeout(busy_wait)?;
+    db.pragma_update(None, "query_only", true)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(db)
+}
+
+/// A migrated database in memory.
+pub(super) fn in_memory() -> Result<Connection> {
+    let db = Connection::open_in_memory()?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    migrate(&db)?;
+    Ok(db)
+}
+
+/// Somebody else's write lock on a database file, given back when dropped.
+pub struct WriteLock {
+    db: Connection,
+}
+
+/// Takes the write lock of the database file at `path`, as a backup or a person at a prompt might:
+/// every write of others waits for it, and is busy when it has waited long enough.
+///
+/// # Errors
+/// [`store::Error::Busy`](crate::store::Error::Busy) when it is taken.
+pub fn hold_write_lock(path: &Path) -> crate::store::Result<WriteLock> {
+    let taken = || -> Result<WriteLock> {
+        let db = Connection::open(path)?;
+        db.busy_timeout(Duration::ZERO)?;
+        db.execute_batch("BEGIN IMMEDIATE")?;
+        Ok(WriteLock { db })
+    };
+    taken().map_err(|failure| failure.of("hold-write-lock"))
+}
+
+impl Drop for WriteLock {
+    fn drop(&mut self) {
+        // Closing the connection would do as well.
+        let _ = self.db.execute_batch("ROLLBACK");
+    }
+}
+
+/// Makes a migrated database as good as new.
+pub(super) fn wipe(db: &Connection) -> Result<()> {
+    // Without the check for orphans SQLite drops each table's pages at once, not row by row.
+    db.pragma_update(None, "foreign_keys", false)?;
+    db.execute_batch(WIPE)?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wiping_forgets_no_table() {
+        let db = in_memory().unwrap();
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'meta'";
+        let mut statement = db.prepare(sql).unwrap();
+        let tables = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        for table in tables {
+            let delete = format!("DELETE FROM {};", table.unwrap());
+            assert!(WIPE.contains(&delete), "{delete}");
+        }
+    }
+
+    #[test]
+    fn a_row_without_its_order_is_refused_also_after_a_wipe() {
+        let db = in_memory().unwrap();
+        wipe(&db).unwrap();
+        let orphan = "INSERT INTO parcels (order_id, number, state) VALUES ('x', 1, 'planned')";
+        assert!(db.execute(orphan, []).is_err());
+    }
+}

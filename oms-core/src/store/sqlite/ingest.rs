@@ -1,0 +1,63 @@
+//! An order is taken in, once.
+
+use clockwork::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::aggregate::{Edge, log};
+use super::failure::{Failure, Result};
+use crate::order::Order;
+use crate::state::{By, OrderState, ParcelState};
+use crate::store::{Ingested, ParcelKey};
+
+/// Keeps `order` with its parcels, due now. A rejected one has no parcels: nothing is to be done.
+pub(super) fn ingest(
+    db: &Connection,
+    order: &Order,
+    rejection: Option<&str>,
+    now: Timestamp,
+) -> Result<Ingested> {
+    let hash = order.content_hash();
+    if let Some((state, kept)) = kept(db, &order.id)? {
+        return Ok(if kept == hash { Ingested::Same(state) } else { Ingested::Conflict });
+    }
+    let state = if rejection.is_some() { OrderState::Rejected } else { OrderState::Accepted };
+    let content = serde_json::to_string(order)
+        .map_err(|error| Failure::corrupt("orders", format!("content: {error}")))?;
+    let sql =
+        "INSERT INTO orders (id, state, content, content_hash, reason, created_at, updated_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)";
+    let row = params![order.id, state.as_str(), content, hash, rejection, now.micros()];
+    db.prepare_cached(sql)?.execute(row)?;
+    let received = OrderState::Received.as_str();
+    for (from, to) in [(None, received), (Some(received), state.as_str())] {
+        let edge = Edge { entity: "order", key: order.id.clone(), from, to, by: By::Core };
+        log(db, now, &edge)?;
+    }
+    if state == OrderState::Accepted {
+        plan_parcels(db, order, now)?;
+    }
+    Ok(Ingested::Created(state))
+}
+
+fn kept(db: &Connection, id: &str) -> Result<Option<(OrderState, String)>> {
+    let sql = "SELECT state, content_hash FROM orders WHERE id = ?1";
+    let columns = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?));
+    let Some((state, hash)) = db.prepare_cached(sql)?.query_row([id], columns).optional()? else {
+        return Ok(None);
+    };
+    let state = state.parse::<OrderState>();
+    let state = state.map_err(|error| Failure::corrupt("orders", error.to_string()))?;
+    Ok(Some((state, hash)))
+}
+
+fn plan_parcels(db: &Connection, order: &Order, now: Timestamp) -> Result<()> {
+    let sql = "INSERT INTO parcels (order_id, number, state, due_at) VALUES (?1, ?2, ?3, ?4)";
+    let planned = ParcelState::Planned.as_str();
+    for number in 1..=order.parcels() {
+        let row = params![order.id, number, planned, now.micros()];
+        db.prepare_cached(sql)?.execute(row)?;
+        let key = ParcelKey { order: order.id.clone(), number }.to_string();
+        log(db, now, &Edge { entity: "parcel", key, from: None, to: planned, by: By::Core })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Permits to call, shared by all workers of one address.
+//!
+//! The other side counts a call when it arrives: some time between its grant and its end. A permit
+//! therefore counts from its grant until one window after its end; held from sending only, a slow
+//! call followed by a fast one arrives as two in one window.
+
+use clockwork::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::failure::Result;
+use crate::store::{Permits, TakePermits, Window};
+
+/// How many calls may start now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// So many, at least one.
+    Grant(usize),
+    /// None before this moment.
+    Wait(Timestamp),
+}
+
+/// How many of `want` calls may start at `now`.
+///
+/// `ends` are the ends of the calls so far, latest first; a call that may still be under way has its
+/// latest possible end, in the future. It suffices to give as many as the largest window has calls.
+pub(super) fn decide(
+    ends: &[Timestamp],
+    windows: &[Window],
+    now: Timestamp,
+    want: usize,
+) -> Decision {
+    let mut free = want;
+    let mut wait = None;
+    for window in windows {
+        let calls = usize::try_from(window.calls).unwrap_or(usize::MAX);
+        let counted = ends.partition_point(|end| *end > now - window.per);
+        free = free.min(calls.saturating_sub(counted));
+        if counted >= calls {
+            wait = wait.max(Some(frees_at(ends, calls, now, window)));
+        }
+    }
+    match wait {
+        Some(moment) => Decision::Wait(moment),
+        None => Decision::Grant(free),
+    }
+}
+
+/// When the first place of a full window frees. A call under way may end this very moment.
+fn frees_at(ends: &[Timestamp], calls: usize, now: Timestamp, window: &Window) -> Timestamp {
+    let Some(oldest) = calls.checked_sub(1).and_then(|last| ends.get(last)) else {
+        return Timestamp::MAX;
+    };
+    (*oldest).min(now) + window.per
+}
+
+/// Gives ended permits back and takes new ones.
+pub(super) fn take(db: &Connection, take: &TakePermits) -> Result<Permits> {
+    for (id, ended_at) in &take.ended {
+        let sql = "UPDATE permits SET ends_at = ?3 WHERE quota = ?1 AND id = ?2";
+        db.prepare_cached(sql)?.execute(params![take.quota, id, ended_at.micros()])?;
+    }
+    let (blocked_until, last_permit) = quota(db, take.quota)?;
+    let blocked = (blocked_until > take.now).then_some(blocked_until);
+    let want = usize::try_from(take.want).unwrap_or(usize::MAX);
+    let granted = match (decide(&ends(db, take)?, &take.windows, take.now, want), blocked) {
+        (Decision::Wait(moment), blocked) => {
+            return Ok(Permits::Wait(blocked.map_or(moment, |until| until.max(moment))));
+        }
+        (Decision::Grant(_), Some(until)) => return Ok(Permits::Wait(until)),
+        (Decision::Grant(granted), None) => granted,
+    };
+    forget_old(db, take)?;
+    let ids: Vec<i64> = (last_permit + 1..).take(granted).collect();
+    hold(db, take, &ids)?;
+    Ok(Permits::Granted(ids))
+}
+
+/// Until when nobody may call, and the last permit given.
+fn quota(db: &Connection, quota: &str) -> Result<(Timestamp, i64)> {
+    let sql = "SELECT blocked_until, last_permit FROM quotas WHERE quota = ?1";
+    let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let known: Option<(i64, i64)> =
+        db.prepare_cached(sql)?.query_row([quota], columns).optional()?;
+    let (blocked_until, last_permit) = known.unwrap_or_default();
+    Ok((Timestamp::from_micros(blocked_until), last_permit))
+}
+
+fn ends(db: &Connection, take: &TakePermits) -> Result<Vec<Timestamp>> {
+    let most = take.windows.iter().map(|window| window.calls).max().unwrap_or(0);
+    let sql = "SELECT ends_at FROM permits WHERE quota = ?1 ORDER BY ends_at DESC LIMIT ?2";
+    let mut statement = db.prepare_cached(sql)?;
+    let ends = statement.query_map(params![take.quota, most], |row| row.get(0))?;
+    Ok(ends.map(|end| end.map(Timestamp::from_micros)).collect::<rusqlite::Result<_>>()?)
+}
+
+/// Keeps the table as small as the longest window.
+fn forget_old(db: &Connection, take: &TakePermits) -> Result<()> {
+    let longest = take.windows.iter().map(|window| window.per).max().unwrap_or_default();
+    let sql = "DELETE FROM permits WHERE quota = ?1 AND ends_at <= ?2";
+    db.prepare_cached(sql)?.execute(params![take.quota, (take.now - longest).micros()])?;
+    Ok(())
+}
+
+fn hold(db: &Connection, take: &TakePermits, ids: &[i64]) -> Result<()> {
+    let Some(last) = ids.last() else { return Ok(()) };
+    let sql = "INSERT INTO permits (quota, id, ends_at) VALUES (?1, ?2, ?3)";
+    for id in ids {
+        db.prepare_cached(sql)?.execute(params![take.quota, id, take.hold_until.micros()])?;
+    }
+    // Numbers are never given twice: an end that is told late must not meet another call's permit.
+    let sql = "INSERT INTO quotas (quota, last_permit) VALUES (?1, ?2)
+               ON CONFLICT (quota) DO UPDATE SET last_permit = excluded.last_permit";
+    db.prepare_cached(sql)?.execute(params![take.quota, last])?;
+    Ok(())
+}
+
+/// Lets nobody call before `until`; an earlier moment than the one known changes nothing.
+pub(super) fn block(db: &Connection, quota: &str, until: Timestamp) -> Result<()> {
+    let sql = "INSERT INTO quotas (quota, blocked_until) VALUES (?1, ?2)
+               ON CONFLICT (quota) DO UPDATE
+               SET blocked_until = max(blocked_until, excluded.blocked_until)";
+    db.prepare_cached(sql)?.execute(params![quota, until.micros()])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

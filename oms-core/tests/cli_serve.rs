@@ -1,0 +1,119 @@
+//! `oms serve` as a process: it says where it listens, keeps orders, and ends when told to.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "support/oms.rs"]
+mod oms;
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use oms::{arg, command, line, oms};
+use oms_core::env::Event;
+use oms_core::telemetry::HistoryLine;
+use serde_json::Value;
+
+/// Ends the process also when a test fails.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_service_keeps_orders_until_it_is_told_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, history) = (folder.path().join("oms.db"), folder.path().join("history.jsonl"));
+    // Nobody listens at port 1: the order stays with us.
+    let mut command = command(&[
+        "serve",
+        "--store",
+        arg(&store),
+        "--listen",
+        "127.0.0.1:0",
+        "--format",
+        "json",
+        "--carrier",
+        "http://127.0.0.1:1",
+        "--history",
+        arg(&history),
+        "--worker-name",
+        "oms-7",
+        "--log",
+        "json",
+        "--clock",
+        "2026-11-21T10:00:00+09:00x10",
+    ]);
+    command.env("OMS_MESSENGER", "http://127.0.0.1:1/").env("OMS_LOG", "debug");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut serving = Serving(command.spawn().unwrap());
+    let mut first = String::new();
+    let mut out = BufReader::new(serving.0.stdout.take().unwrap());
+    out.read_line(&mut first).unwrap();
+    let first: Value = serde_json::from_str(&first).unwrap();
+    let api = first["api"].as_str().unwrap();
+
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let post = client.post(format!("{api}/orders")).header("content-type", "application/json");
+    let answer = post.body(line("ORD-1")).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+    let health = client.get(format!("{api}/healthz")).send().await.unwrap();
+    assert_eq!(health.status(), 200);
+    // Dispatchers were woken: they try the carrier without being asked again.
+    let mut metrics = String::new();
+    for _ in 0..10_000 {
+        metrics = client.get(format!("{api}/metrics")).send().await.unwrap().text().await.unwrap();
+        if metrics.contains("oms_calls_total{") {
+            break;
+        }
+    }
+    assert!(metrics.contains("oms_calls_total{api=\"carrier\""), "{metrics}");
+
+    kill(Pid::from_raw(serving.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    let mut log = String::new();
+    serving.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(serving.0.wait().unwrap().success(), "{log}");
+    assert!(!log.contains("01012345678") && !log.contains("1234-5678"), "{log}");
+    assert!(log.lines().any(|line| line.contains("order kept")), "{log}");
+    assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
+
+    let lines = std::fs::read_to_string(&history).unwrap();
+    let lines: Vec<HistoryLine> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let acknowledged = Event::Acknowledged { order: "ORD-1".to_owned() };
+    let told = lines.iter().find(|line| line.event == acknowledged).expect("it is recorded");
+    assert_eq!(told.worker, "oms-7");
+    assert!(told.at.to_string().starts_with("2026-11-21T10:"), "{:?}", told.at);
+    assert!(lines.iter().any(|line| matches!(line.event, Event::CallEnd { .. })), "it tried");
+
+    let listed = oms(&["list", "--store", arg(&store), "--format", "json"]);
+    let order: Value = serde_json::from_str(&listed.out).unwrap();
+    assert_eq!((&order["id"], &order["state"]), (&"ORD-1".into(), &"accepted".into()));
+}
+
+#[test]
+fn an_address_in_use_is_refused() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("oms.db");
+    let told = oms(&[
+        "serve",
+        "--store",
+        arg(&store),
+        "--listen",
+        &listen,
+        "--carrier",
+        "http://127.0.0.1:1",
+        "--messenger",
+        "http://127.0.0.1:1",
+    ]);
+    assert_eq!(told.code, 2, "{told:?}");
+    assert!(told.err.contains(&format!("listen on {listen}: ")), "{told:?}");
+    assert_eq!(told.out, "");
+}

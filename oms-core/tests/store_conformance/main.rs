@@ -1,0 +1,127 @@
+//! What every store must do: one body of cases against `&dyn Store`, run on every engine and driver.
+
+mod bundles;
+mod groups;
+mod ingesting;
+mod notices;
+mod operator;
+mod parcels;
+mod quota;
+mod random;
+mod reading;
+mod reports;
+mod support;
+mod units_of_work;
+
+use std::sync::Arc;
+
+use clockwork::{Clock, DrillClock};
+use oms_core::env::NullObserver;
+use oms_core::store::sqlite::{Options, SqliteStore};
+
+fn options() -> Options {
+    let clock: Arc<dyn Clock> = Arc::new(DrillClock::starting_at(support::at(0)));
+    Options::new(clock, Arc::new(NullObserver))
+}
+
+macro_rules! on_every_driver {
+    ($($module:ident { $($case:ident,)+ })+) => {
+        mod in_memory {
+            use super::*;
+            $($(
+                #[tokio::test(start_paused = true)]
+                async fn $case() {
+                    super::$module::$case(&SqliteStore::in_memory(options())).await;
+                }
+            )+)+
+        }
+
+        mod in_a_file {
+            use super::*;
+            $($(
+                #[tokio::test]
+                async fn $case() {
+                    let folder = tempfile::tempdir().unwrap();
+                    let path = folder.path().join("oms.db");
+                    super::$module::$case(&SqliteStore::open(&path, options()).unwrap()).await;
+                }
+            )+)+
+        }
+    };
+}
+
+on_every_driver! {
+    ingesting {
+        an_order_is_kept_with_its_parcels,
+        the_same_order_again_changes_nothing_and_another_content_is_a_conflict,
+        a_rejected_order_is_kept_with_its_reason_and_no_work,
+    }
+    parcels {
+        the_oldest_due_is_claimed_first_and_the_next_due_is_told,
+        a_leased_parcel_is_not_claimed_again_before_its_lease_ends,
+        an_intent_is_written_before_the_outcome_and_given_to_whoever_is_next,
+        each_outcome_leads_where_the_state_machine_says,
+        what_was_put_back_is_due_when_it_says,
+        an_intended_parcel_left_behind_becomes_unknown,
+        an_unknown_parcel_left_behind_may_have_been_sent_until_then,
+        planned_and_cancelling_parcels_left_behind_stay_what_they_are,
+        a_worker_that_lost_its_lease_is_fenced_off,
+        a_repeated_write_is_answered_as_the_first_and_written_once,
+        an_illegal_outcome_is_refused_and_writes_nothing,
+        a_parcel_proved_not_booked_is_booked_again_with_the_same_bytes,
+    }
+    bundles {
+        a_bundle_ships_with_its_last_parcel_and_its_outbox_row_in_one_commit,
+        a_refused_parcel_calls_its_siblings_back_before_the_order_fails,
+        a_worker_on_a_parcel_that_is_not_wanted_any_more_is_fenced_off,
+        a_parcel_picked_up_before_its_cancellation_goes_to_the_operator,
+        the_planned_parcels_of_an_order_in_attention_wait_for_a_person,
+    }
+    notices {
+        a_queued_notice_is_sending_once_claimed_and_sent_completes_the_order,
+        a_sending_notice_left_behind_becomes_unknown_and_keeps_its_first_moment,
+        a_put_back_notice_was_never_sent,
+        a_notice_proved_not_sent_is_queued_again,
+        a_refused_notice_leaves_the_delivery_alone,
+        a_notice_given_up_stays_unknown_and_its_order_is_notify_failed,
+        a_notice_of_an_order_that_is_called_back_is_held_and_comes_back,
+        an_illegal_outcome_of_a_notice_is_refused,
+        notice_writes_are_fenced_and_repeatable,
+    }
+    reports {
+        a_report_is_written_to_its_notice_once,
+        a_report_before_its_notice_waits_for_it,
+        a_report_proves_an_unknown_notice_sent,
+        a_report_that_meets_a_send_under_way_settles_it_later,
+        reports_are_awaited_until_they_have_come,
+    }
+    operator {
+        a_failed_delivery_is_retried_with_the_same_identity_unless_it_was_undone,
+        a_failed_notification_is_retried,
+        an_unknown_parcel_is_resolved_either_way,
+        a_cancellation_in_doubt_is_resolved_and_not_retried,
+        an_accepted_order_is_called_back_at_once,
+        an_order_that_cannot_be_called_back_any_more_is_told_after_all,
+        a_shipped_order_is_called_back_parcel_by_parcel,
+        an_order_whose_message_is_being_sent_is_not_called_back,
+        what_the_state_does_not_allow_is_refused,
+        the_same_operation_again_gets_the_same_answer,
+    }
+    quota {
+        the_tenth_permit_passes_and_the_eleventh_waits,
+        a_permit_counts_until_one_window_after_its_call_ended,
+        all_windows_hold_at_once,
+        a_blocked_quota_waits_and_an_earlier_block_changes_nothing,
+        quotas_are_apart_and_permits_are_never_given_twice,
+    }
+    reading {
+        orders_are_listed_by_id_page_by_page_and_by_state,
+        a_census_counts_everything,
+        rows_tell_everything_in_order,
+    }
+    units_of_work {
+        a_unit_of_work_commits_all_of_it_at_its_end,
+        a_unit_of_work_that_is_dropped_or_fenced_writes_nothing,
+        a_pool_has_so_many_places_and_no_more,
+    }
+}

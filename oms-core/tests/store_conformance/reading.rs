@@ -1,0 +1,67 @@
+//! Reads.
+
+use oms_core::state::{NoticeState, OrderState, ParcelState};
+use oms_core::store::{Claim, Filter, Store};
+
+use crate::support::{
+    at, claim, ingest, intend, notice, order, parcel, sent, settle, shipped, told, unknown,
+};
+
+async fn ids(store: &dyn Store, filter: Filter) -> Vec<String> {
+    store.orders(filter).await.unwrap().into_iter().map(|order| order.id).collect()
+}
+
+/// `A` is completed, `B` unknown, `C` accepted, `D` rejected.
+async fn four(store: &dyn Store) {
+    shipped(store, "A").await;
+    told(store, &notice(store, at(1)).await, sent("M1"), at(1)).await;
+    ingest(store, "B", 1).await;
+    let work = parcel(store, at(1)).await;
+    intend(store, &work, at(1)).await;
+    settle(store, &work, unknown(at(2), at(99)), at(2)).await;
+    ingest(store, "C", 2).await;
+    store.ingest(&order("D", 1), Some("no".to_owned()), at(0)).await.unwrap();
+}
+
+pub async fn orders_are_listed_by_id_page_by_page_and_by_state(store: &dyn Store) {
+    four(store).await;
+    let all = Filter { limit: 100, ..Filter::default() };
+    assert_eq!(ids(store, all.clone()).await, ["A", "B", "C", "D"]);
+    let page = Filter { limit: 2, after: Some("A".to_owned()), ..Filter::default() };
+    assert_eq!(ids(store, page).await, ["B", "C"]);
+    let accepted = Filter { state: Some(OrderState::Accepted), ..all.clone() };
+    assert_eq!(ids(store, accepted.clone()).await, ["B", "C"]);
+    let unknown = Filter { parcel_state: Some(ParcelState::Unknown), ..all.clone() };
+    assert_eq!(ids(store, unknown).await, ["B"]);
+    let both = Filter { parcel_state: Some(ParcelState::Planned), ..accepted };
+    assert_eq!(ids(store, both).await, ["C"]);
+    assert!(ids(store, Filter { limit: 0, ..all }).await.is_empty());
+    assert_eq!(store.order("nobody").await.unwrap(), None);
+}
+
+pub async fn a_census_counts_everything(store: &dyn Store) {
+    let empty = store.census().await.unwrap();
+    assert_eq!(empty, Default::default());
+    four(store).await;
+    let one = Claim { limit: 1, ..claim("w1", at(98)) };
+    assert_eq!(store.claim_parcels(one).await.unwrap().work.len(), 1);
+    let census = store.census().await.unwrap();
+    assert_eq!(census.orders[&OrderState::Accepted], 2);
+    assert_eq!(census.orders[&OrderState::Completed], 1);
+    assert_eq!(census.parcels[&ParcelState::Unknown], 1);
+    assert_eq!(census.parcels[&ParcelState::Planned], 2);
+    assert_eq!(census.notices[&NoticeState::Sent], 1);
+    assert_eq!((census.leases, census.oldest_unknown), (1, Some(at(2))));
+}
+
+pub async fn rows_tell_everything_in_order(store: &dyn Store) {
+    four(store).await;
+    let rows = store.rows().await.unwrap();
+    let listed = store.orders(Filter { limit: 100, ..Filter::default() }).await.unwrap();
+    assert_eq!(rows.orders, listed);
+    assert_eq!(rows.orders[0].notices.len(), 1);
+    assert_eq!(rows.orders[2].parcels.len(), 2);
+    assert!(rows.transitions.is_sorted_by_key(|edge| edge.id));
+    let born = rows.transitions.iter().filter(|edge| edge.from.is_none()).count();
+    assert_eq!(born, 4 + 4 + 1, "orders, parcels, notices");
+}

@@ -1,0 +1,69 @@
+//! Transactions held on purpose.
+
+use std::future::Future;
+
+use oms_core::state::{NoticeState, OrderState, ParcelState};
+use oms_core::store::{Error, NoticeKey, ParcelOutcome, Store, Written};
+
+use crate::support::{
+    at, ingest, intend, notice_state, order_state, parcel, parcel_states, sent, walked,
+};
+
+fn shipped_notice(id: &str) -> NoticeKey {
+    NoticeKey { order: id.to_owned(), event: "shipped".to_owned() }
+}
+
+pub async fn a_unit_of_work_commits_all_of_it_at_its_end(store: &dyn Store) {
+    ingest(store, "A", 1).await;
+    let work = parcel(store, at(0)).await;
+    intend(store, &work, at(0)).await;
+    let mut unit = store.begin().await.unwrap();
+    unit.settle_parcel(&work, ParcelOutcome::Booked, at(1));
+    unit.settle_notice(&shipped_notice("A"), sent("M1"), at(1));
+    assert_eq!(order_state(store, "A").await, OrderState::Accepted, "nothing before the end");
+    assert_eq!(unit.commit().await.unwrap(), Written::Done);
+    assert_eq!(order_state(store, "A").await, OrderState::Completed);
+    assert_eq!(notice_state(store, "A").await, NoticeState::Sent);
+    assert_eq!(walked(store, "A:shipped").await, ["queued", "sending", "sent"]);
+}
+
+pub async fn a_unit_of_work_that_is_dropped_or_fenced_writes_nothing(store: &dyn Store) {
+    ingest(store, "A", 1).await;
+    let work = parcel(store, at(0)).await;
+    intend(store, &work, at(0)).await;
+    let before = store.rows().await.unwrap();
+    let mut unit = store.begin().await.unwrap();
+    unit.settle_parcel(&work, ParcelOutcome::Booked, at(1));
+    drop(unit);
+    assert_eq!(store.rows().await.unwrap(), before);
+
+    ingest(store, "B", 1).await;
+    let other = parcel(store, at(1)).await;
+    let heir = parcel(store, at(30)).await;
+    assert_eq!(heir.key.order, "A");
+    let before = store.rows().await.unwrap();
+    let mut unit = store.begin().await.unwrap();
+    unit.settle_parcel(&other, ParcelOutcome::Intended(crate::support::intent(&other)), at(30));
+    unit.settle_parcel(&work, ParcelOutcome::Booked, at(30));
+    assert_eq!(unit.commit().await.unwrap(), Written::Fenced);
+    assert_eq!(store.rows().await.unwrap(), before, "not even what it had the right to");
+
+    let mut unit = store.begin().await.unwrap();
+    unit.settle_parcel(&heir, ParcelOutcome::Booked, at(31));
+    unit.settle_notice(&shipped_notice("nobody"), sent("M1"), at(31));
+    assert!(matches!(unit.commit().await, Err(Error::Corrupt { .. })));
+    assert_eq!(parcel_states(store, "A").await, [ParcelState::Unknown], "all or nothing");
+}
+
+pub async fn a_pool_has_so_many_places_and_no_more(store: &dyn Store) {
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        held.push(store.begin().await.unwrap());
+    }
+    let waiting = store.begin();
+    tokio::pin!(waiting);
+    let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx)));
+    assert!(polled.await.is_pending(), "the eleventh waits");
+    drop(held.pop());
+    assert!(waiting.await.is_ok());
+}

@@ -1,0 +1,5 @@
+//! `drill`: see `drill --help`.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

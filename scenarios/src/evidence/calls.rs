@@ -1,0 +1,124 @@
+//! The calls that the service made, put together from their beginnings and ends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clockwork::Timestamp;
+use oms_core::env::{Event, TaskId};
+
+use crate::history::{Record, Step, What};
+use crate::plan::Plan;
+
+/// One call as the service saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Whose.
+    pub node: Option<u32>,
+    /// The task that waited for it.
+    pub task: TaskId,
+    /// `carrier` or `messenger`.
+    pub api: String,
+    /// The API's name of the operation.
+    pub endpoint: String,
+    /// What it was about.
+    pub key: String,
+    /// When it went out.
+    pub begun: Timestamp,
+    /// How it ended; `None` when its node died first, or the run did.
+    pub end: Option<CallEnd>,
+    /// From then on it is certain that the service knows it to be over.
+    pub over: Timestamp,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallEnd {
+    /// When.
+    pub at: Timestamp,
+    /// How it was understood.
+    pub outcome: String,
+    /// The HTTP status, when there was one.
+    pub status: Option<u16>,
+}
+
+impl Call {
+    /// Whether it was answered 429.
+    pub fn was_limited(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.status == Some(429))
+    }
+
+    /// Whether the service knows that it was done, now or before.
+    pub fn is_known_done(&self) -> bool {
+        let done = |end: &CallEnd| matches!(end.outcome.as_str(), "done" | "duplicate");
+        self.end.as_ref().is_some_and(done)
+    }
+}
+
+/// One task makes one call at a time of a kind about a thing.
+type Open = (Option<u32>, TaskId, String, String, String);
+
+/// All calls, in the order in which they went out.
+pub(super) fn collect(records: &[Record], plan: &Plan) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    let mut open: BTreeMap<Open, usize> = BTreeMap::new();
+    for record in records {
+        match &record.what {
+            What::Oms(Event::CallBegin { task, api, endpoint, key }) => {
+                let place = calls.len();
+                calls.push(Call {
+                    node: record.node,
+                    task: *task,
+                    api: api.clone(),
+                    endpoint: endpoint.clone(),
+                    key: key.clone(),
+                    begun: record.at,
+                    end: None,
+                    over: record.at + deadline(plan, api),
+                });
+                let call = (record.node, *task, api.clone(), endpoint.clone(), key.clone());
+                open.insert(call, place);
+            }
+            What::Oms(Event::CallEnd { task, api, endpoint, key, outcome, status }) => {
+                let call = (record.node, *task, api.clone(), endpoint.clone(), key.clone());
+                if let Some(place) = open.remove(&call) {
+                    let end = CallEnd { at: record.at, outcome: outcome.clone(), status: *status };
+                    calls[place].end = Some(end);
+                    calls[place].over = record.at;
+                }
+            }
+            What::Drill(Step::NodeCrashed | Step::NodeStarted) => {
+                open.retain(|(node, ..), _| *node != record.node);
+            }
+            _ => {}
+        }
+    }
+    calls
+}
+
+fn deadline(plan: &Plan, api: &str) -> Duration {
+    match api {
+        "carrier" => plan.oms.carrier.calls.deadline,
+        _ => plan.oms.messenger.calls.deadline,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Builder;
+
+    #[test]
+    fn beginnings_and_ends_of_one_task_belong_together() {
+        let evidence = Builder::new(1)
+            .call(0, 7, "RegBook", "ORD-1/1", 100, 150, "done", Some(200))
+            .call_begins(0, 8, "RegBook", "ORD-1/1", 200)
+            .crash(0, 300)
+            .call_ends(0, 8, "RegBook", "ORD-1/1", 400, "done", Some(200))
+            .evidence();
+        let [first, second] = evidence.calls.as_slice() else { panic!("{:?}", evidence.calls) };
+        assert!(first.is_known_done() && !first.was_limited());
+        assert_eq!(first.over.since(first.begun), Duration::from_millis(50));
+        assert_eq!(second.end, None, "the dead do not hear replies");
+        assert_eq!(second.over.since(second.begun), Duration::from_secs(10));
+    }
+}

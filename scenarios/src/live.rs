@@ -1,0 +1,268 @@
+//! A plan, run with real sockets, a real database file and real processes.
+//!
+//! The children are this very program under hidden subcommands, so that one build serves. Crashes
+//! are SIGKILL, sent when a fake sees the call that they wait for; stalls are SIGSTOP and SIGCONT.
+//! Drill time runs at a stated factor of real time: every duration, window and date alike.
+//!
+//! What only a simulation can do is skipped, and named: crashes at scheduling points, and faults on
+//! the store but for a lock that is held for a time.
+
+mod child;
+mod fakes;
+mod front;
+mod locking;
+mod nodes;
+mod reading;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clockwork::{Clock, ClockSpec, DrillClock, Entropy, Timestamp};
+use faults::{Fault, Fired, Kind};
+use oms_core::store::Store;
+
+use crate::history::{FinalReads, History, Mode, Phase, Step};
+use crate::offering::Shop;
+use crate::plan::{Plan, Site};
+use crate::recorder::Recorder;
+use crate::settled;
+use crate::sim::Run;
+use crate::workload::{self, Offer};
+
+/// How a live run is made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Drill seconds in a real second.
+    pub speed: f64,
+    /// `--store`: a database to use in place of a fresh SQLite file.
+    pub store: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { speed: 20.0, store: None }
+    }
+}
+
+/// A live run that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A child did not do what it was started for.
+    #[error("child process")]
+    Child(#[source] child::Error),
+    /// A file of the run could not be written or read.
+    #[error("`{path}`")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A part of the plan could not be written down for a child.
+    #[error("settings for {0}")]
+    Settings(&'static str, #[source] toml::ser::Error),
+    /// A fake's admin address did not answer as it should.
+    #[error("admin address of {0}")]
+    Admin(Site, #[source] reqwest::Error),
+    /// The database could not be read.
+    #[error("the run's database")]
+    Database(#[source] oms_core::store::Error),
+    /// A node's history could not be understood.
+    #[error("history of node {node}, line {line}")]
+    NodeHistory {
+        /// Which node.
+        node: u32,
+        /// Which line.
+        line: usize,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// How often it is looked whether everything is settled, in real time.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What is still under way when all is settled arrives within so long (drill time) beyond the
+/// longest delay that the plan's faults make.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What all parts of a live run share.
+pub(crate) struct Stage<'a> {
+    pub(crate) run: &'a Run<'a>,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) spec: ClockSpec,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) start: Timestamp,
+    pub(crate) recorder: Recorder,
+    pub(crate) store_url: String,
+}
+
+impl Stage<'_> {
+    pub(crate) fn plan(&self) -> &Plan {
+        self.run.plan
+    }
+
+    pub(crate) fn entropy(&self) -> Entropy {
+        Entropy::new(self.plan().seed)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+        let path = self.path(name);
+        std::fs::write(&path, text).map_err(|source| Error::File { path: path.clone(), source })?;
+        Ok(path)
+    }
+}
+
+/// Why a fault cannot be done with real processes; `None` when it can.
+pub fn why_skipped(fault: &Fault) -> Option<&'static str> {
+    match fault.kind {
+        Kind::Crash if fault.point.is_some() => Some("scheduling points exist in simulation only"),
+        Kind::Busy if fault.rate.is_none() && fault.nth.is_none() && fault.until.is_some() => None,
+        Kind::Busy => Some("a real lock is held for a time (`from`, `until`), not by chance"),
+        Kind::CommitFails | Kind::CommitUnknown | Kind::Disconnect | Kind::Slow => {
+            Some("the database's driver is in the process: only a simulation can lose its answer")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a live run of `plan` can show anything: some fault can be done, or none is asked for.
+pub fn can_run(plan: &Plan) -> bool {
+    plan.faults.is_empty() || plan.faults.iter().any(|fault| why_skipped(fault).is_none())
+}
+
+/// Runs a plan to its end and gives its history, which ends with the final reads.
+///
+/// # Errors
+/// [`Error`]; what goes wrong in the run itself is history, not an error.
+pub async fn run(run: &Run<'_>, options: &Options) -> Result<History, Error> {
+    let stage = set_up(run, options)?;
+    let carrier = fakes::start(&stage, Site::Carrier).await?;
+    let gateway = fakes::start(&stage, Site::Messenger).await?;
+    let nodes = nodes::start(&stage, &carrier, &gateway).await?;
+    let offers = match &run.offers {
+        Some(offers) => offers.to_vec(),
+        None => workload::generate(run.plan),
+    };
+    tell_what_is_skipped(&stage);
+    stage.recorder.drill(stage.clock.now(), None, Step::Phase { phase: Phase::Chaos });
+    open_shop(&stage, &nodes, &offers);
+    nodes::obey(&nodes, &carrier.signals);
+    nodes::obey(&nodes, &gateway.signals);
+    nodes::disturb(&stage, &nodes);
+    locking::disturb(&stage);
+    fakes::let_the_neighbour_call(&stage, &carrier);
+    fakes::let_couriers_scan(&stage, &carrier);
+    wait_until_settled(&stage, &offers).await?;
+    stage.recorder.drill(stage.clock.now(), None, Step::Phase { phase: Phase::FinalReads });
+    nodes.stop().await;
+    finish(&stage, &nodes, &carrier, &gateway, options).await
+}
+
+fn set_up<'a>(run: &'a Run<'a>, options: &Options) -> Result<Stage<'a>, Error> {
+    let folder =
+        tempfile::tempdir().map_err(|source| Error::File { path: std::env::temp_dir(), source })?;
+    let real = DrillClock::from_spec(None).now();
+    let spec = ClockSpec { epoch: run.plan.start, real: Some(real), factor: options.speed };
+    let clock: Arc<dyn Clock> = Arc::new(DrillClock::from_spec(Some(&spec)));
+    let file = format!("sqlite:{}", folder.path().join("orders.db").display());
+    let store_url = options.store.clone().unwrap_or(file);
+    let recorder = Recorder::default();
+    // The processes take a moment to start; the plan's time begins when they stand.
+    Ok(Stage { run, folder, spec, start: clock.now(), clock, recorder, store_url })
+}
+
+fn tell_what_is_skipped(stage: &Stage<'_>) {
+    for (fault, planned) in stage.plan().faults.iter().enumerate() {
+        if let Some(why) = why_skipped(planned) {
+            let step = Step::FaultSkipped { fault, why: why.to_owned() };
+            stage.recorder.drill(stage.clock.now(), None, step);
+        }
+    }
+}
+
+fn gives_up_at(stage: &Stage<'_>, offers: &[Offer]) -> Timestamp {
+    let last = offers.iter().map(|offer| offer.after).max().unwrap_or_default();
+    stage.start + last + stage.plan().world.patience
+}
+
+fn open_shop(stage: &Stage<'_>, nodes: &nodes::Nodes, offers: &[Offer]) {
+    let shop = Shop {
+        front: Arc::new(front::HttpFront::new(nodes.clone())),
+        clock: stage.clock.clone(),
+        recorder: stage.recorder.clone(),
+        gives_up_at: gives_up_at(stage, offers),
+    };
+    for (place, offer) in offers.iter().enumerate() {
+        background(shop.clone().offer(place, stage.start, offer.clone()));
+    }
+}
+
+async fn wait_until_settled(stage: &Stage<'_>, offers: &[Offer]) -> Result<(), Error> {
+    let store = reading::open(stage)?;
+    let gives_up_at = gives_up_at(stage, offers);
+    let look_every = LOOK_EVERY.mul_f64(stage.spec.factor);
+    while stage.clock.now() < gives_up_at {
+        stage.clock.sleep(look_every).await;
+        match store.census().await {
+            Ok(census) if settled::is_settled(&census, offers.len()) => break,
+            // A locked database is a fault of the plan, not an answer.
+            Ok(_) | Err(oms_core::store::Error::Busy { .. }) => {}
+            Err(error) => return Err(Error::Database(error)),
+        }
+    }
+    let under_way = |fault: &&Fault| fault.kind == Kind::LateDelivery;
+    let longest = stage.plan().faults.iter().filter(under_way).filter_map(|fault| fault.by).max();
+    stage.clock.sleep(longest.unwrap_or_default() + DRAIN).await;
+    Ok(())
+}
+
+async fn finish(
+    stage: &Stage<'_>,
+    nodes: &nodes::Nodes,
+    carrier: &fakes::RunningFake,
+    gateway: &fakes::RunningFake,
+    options: &Options,
+) -> Result<History, Error> {
+    let mut fired = std::collections::BTreeMap::new();
+    fired.insert(Site::Carrier, carrier.fired().await?);
+    fired.insert(Site::Messenger, gateway.fired().await?);
+    for site in [Site::Node, Site::Store] {
+        let done = |(_, fault): (usize, &Fault)| {
+            let at = stage.start + fault.from.unwrap_or_default();
+            let happened = why_skipped(fault).is_none() && at <= stage.clock.now();
+            Fired { fault: fault.clone(), times: u64::from(happened) }
+        };
+        fired.insert(site, stage.plan().faults_at(site).map(done).collect());
+    }
+    let reads = FinalReads {
+        at: stage.clock.now(),
+        carrier: carrier.ledger().await?,
+        messenger: gateway.ledger().await?,
+        rows: reading::open(stage)?.rows().await.map_err(Error::Database)?,
+        fired,
+        baseline: None,
+    };
+    let mut plan = stage.plan().clone();
+    plan.replay_hash = None;
+    let mut records = stage.recorder.take();
+    for (node, path) in nodes.histories() {
+        records.extend(reading::node_history(node, &path)?);
+    }
+    // Stable: what one process wrote stays in its order.
+    records.sort_by_key(|record| record.at);
+    Ok(History { plan, mode: Mode::Live, clock_factor: options.speed, records, reads })
+}
+
+/// Starts a task of the runner itself.
+#[expect(clippy::disallowed_methods, reason = "the runner's own tasks belong to no node")]
+pub(crate) fn background(work: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(work);
+}

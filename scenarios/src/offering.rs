@@ -1,0 +1,82 @@
+//! The shop's front: offers each order until its ingest is acknowledged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clockwork::{Clock, Timestamp};
+
+use crate::history::Step;
+use crate::recorder::Recorder;
+use crate::workload::Offer;
+
+/// A client whose request was lost, or whose node is down, asks again so soon.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// The way to the service's own API.
+#[async_trait]
+pub trait Front: Send + Sync {
+    /// Posts JSON to one of the nodes, by `turn`; the HTTP status, or `None` without an answer.
+    async fn post(&self, turn: usize, path: &str, body: String) -> Option<u16>;
+}
+
+/// Whoever hands in orders.
+#[derive(Clone)]
+pub struct Shop {
+    /// Where to.
+    pub front: Arc<dyn Front>,
+    /// When.
+    pub clock: Arc<dyn Clock>,
+    /// What is told.
+    pub recorder: Recorder,
+    /// Nothing is offered any longer from here on.
+    pub gives_up_at: Timestamp,
+}
+
+impl Shop {
+    /// Offers an order at its time, then calls it back if it says so.
+    pub async fn offer(self, place: usize, start: Timestamp, offer: Offer) {
+        self.clock.sleep_until(start + offer.after).await;
+        let order = offer.id.clone();
+        self.tell(Step::OrderOffered { order: order.clone() });
+        match self.insist(place, "/orders", offer.body, |status| status < 500).await {
+            Some(200 | 201) => self.tell(Step::OrderAcknowledged { order: order.clone() }),
+            Some(status) => {
+                let why = format!("HTTP {status}");
+                return self.tell(Step::OrderRefused { order, why });
+            }
+            None => return,
+        }
+        let Some(after) = offer.cancel_after else { return };
+        self.clock.sleep(after).await;
+        self.tell(Step::CancelAsked { order: order.clone() });
+        let path = format!("/orders/{order}/cancel");
+        // It is refused for a moment while a message is being sent.
+        let answered = |status| status < 500 && status != 409;
+        self.insist(place, &path, String::new(), answered).await;
+    }
+
+    /// Asks one node after the other until one answers with something final.
+    async fn insist(
+        &self,
+        place: usize,
+        path: &str,
+        body: String,
+        is_final: impl Fn(u16) -> bool,
+    ) -> Option<u16> {
+        let mut turn = place;
+        while self.clock.now() < self.gives_up_at {
+            let status = self.front.post(turn, path, body.clone()).await;
+            if let Some(status) = status.filter(|status| is_final(*status)) {
+                return Some(status);
+            }
+            self.clock.sleep(AGAIN_AFTER).await;
+            turn += 1;
+        }
+        None
+    }
+
+    fn tell(&self, step: Step) {
+        self.recorder.drill(self.clock.now(), None, step);
+    }
+}

@@ -1,0 +1,353 @@
+//! A drill as data: the same plan gives the same history, byte for byte.
+//!
+//! A plan is a TOML file. Unknown keys and impossible values are refused with their place:
+//! [`Plan::load`] and [`Plan::parse`] read, [`Plan::problems`] judges what the types cannot,
+//! [`Plan::to_toml`] writes all of it out, defaults too.
+
+mod expand;
+mod load;
+pub mod schema;
+mod sites;
+mod validate;
+mod workload;
+
+pub use load::Error;
+pub use sites::{CARRIER_ENDPOINTS, MESSENGER_ENDPOINTS, STORE_OPERATIONS, Site};
+pub use validate::Problem;
+pub use workload::{OrderOverride, Pattern, Workload};
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clockwork::Timestamp;
+use fake_cj::tracking::ParcelState;
+use faults::Fault;
+use oms_core::state::OrderState;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that this program reads and writes.
+pub const VERSION: u32 = 1;
+
+/// A drill.
+///
+/// Durations are texts with a unit: `300ms`, `5s`, `2h`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The version of the format: 1.
+    pub version: u32,
+    /// The drill's name: `a-z`, `0-9` and hyphens.
+    pub name: String,
+    /// What the catalogue shows; without one, the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Why the drill exists, in one sentence.
+    pub why: String,
+    /// All chance of the run comes from here.
+    #[serde(default = "defaults::seed")]
+    pub seed: u64,
+    /// The date at which the run begins, RFC 3339.
+    #[serde(default = "defaults::start", with = "moment")]
+    #[schemars(with = "String")]
+    pub start: Timestamp,
+    /// The SHA-256 of the history that this plan gives, for `drill replay`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_hash: Option<String>,
+    /// Orders that are not healthy, beside those that a fault's key or an override names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bad: Vec<String>,
+    /// The machines and the network.
+    #[serde(default)]
+    pub world: World,
+    /// The orders.
+    #[serde(default)]
+    pub workload: Workload,
+    /// Somebody else on our address, who uses up the carrier's quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbour: Option<Neighbour>,
+    /// What must come out.
+    #[serde(default)]
+    pub expect: Expect,
+    /// What goes wrong.
+    #[serde(default, rename = "fault", skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+    /// Parcels that the carrier scans at a given time.
+    #[serde(default, rename = "scan", skip_serializing_if = "Vec::is_empty")]
+    pub scans: Vec<Scan>,
+    /// What kind of carrier it is.
+    #[serde(default)]
+    pub carrier: fake_cj::Config,
+    /// What kind of message gateway it is.
+    #[serde(default)]
+    pub gateway: fake_kakao::Config,
+    /// The settings of the service under test.
+    #[serde(default)]
+    pub oms: oms_core::config::Config,
+}
+
+/// The machines and the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct World {
+    /// Processes of the service, on one database.
+    pub nodes: u32,
+    /// The shortest time that a request or a reply is under way.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub latency_min: Duration,
+    /// The longest.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub latency_max: Duration,
+    /// Everything must be settled so long after the last order came in.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub patience: Duration,
+    /// A machine that crashed is up again so long afterwards.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub restart_after: Duration,
+}
+
+/// Somebody else on our address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Neighbour {
+    /// Since the run's start.
+    #[serde(default, with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub from: Duration,
+    /// How long they go on.
+    #[serde(rename = "for", with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub lasting: Duration,
+    /// How often they call the carrier.
+    pub calls_per_second: f64,
+}
+
+/// A parcel that the carrier scans.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scan {
+    /// The order's place in the workload, from 1.
+    pub order: u32,
+    /// The parcel's number in it.
+    #[serde(default = "defaults::one")]
+    pub parcel: u32,
+    /// When, since the run's start.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub at: Duration,
+    /// What the scan makes of it; without one, picked up.
+    #[serde(default = "defaults::picked_up")]
+    pub state: ParcelState,
+}
+
+/// What must come out. The counts are exact, and together they are all orders.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expect {
+    /// Orders that end `completed`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub completed: u64,
+    /// Orders that end `rejected`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rejected: u64,
+    /// Orders that end `delivery-failed`.
+    #[serde(rename = "delivery-failed", skip_serializing_if = "is_zero")]
+    pub delivery_failed: u64,
+    /// Orders that end `notify-failed`.
+    #[serde(rename = "notify-failed", skip_serializing_if = "is_zero")]
+    pub notify_failed: u64,
+    /// Orders that end `cancelled`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cancelled: u64,
+    /// Orders that end with the operator.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attention: u64,
+    /// Orders that are not even taken in.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub refused: u64,
+    /// Promises that must fall: a bug that is known must be convicted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub violated: Vec<String>,
+    /// What the run must have come through, or it proves nothing: names of `reach::NAMES`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub must_reach: Vec<String>,
+    /// Healthy orders may take so many times as long as in the same run without the bad ones.
+    pub slowdown_max: f64,
+}
+
+impl Default for World {
+    fn default() -> World {
+        World {
+            nodes: 1,
+            latency_min: Duration::from_millis(5),
+            latency_max: Duration::from_millis(60),
+            patience: Duration::from_hours(2),
+            restart_after: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Default for Expect {
+    fn default() -> Expect {
+        Expect {
+            completed: 0,
+            rejected: 0,
+            delivery_failed: 0,
+            notify_failed: 0,
+            cancelled: 0,
+            attention: 0,
+            refused: 0,
+            violated: Vec::new(),
+            must_reach: Vec::new(),
+            slowdown_max: 2.0,
+        }
+    }
+}
+
+impl Expect {
+    /// How many orders must end in each state; states that none ends in are left out.
+    pub fn orders(&self) -> BTreeMap<OrderState, u64> {
+        let counts = [
+            (OrderState::Completed, self.completed),
+            (OrderState::Rejected, self.rejected),
+            (OrderState::DeliveryFailed, self.delivery_failed),
+            (OrderState::NotifyFailed, self.notify_failed),
+            (OrderState::Cancelled, self.cancelled),
+            (OrderState::Attention, self.attention),
+        ];
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// How many orders are expected in all.
+    pub fn total(&self) -> u64 {
+        self.orders().values().sum::<u64>() + self.refused
+    }
+}
+
+impl Plan {
+    /// A plan of `orders` healthy orders, of which all complete.
+    pub fn healthy(name: &str, orders: u32) -> Plan {
+        Plan {
+            version: VERSION,
+            name: name.to_owned(),
+            title: None,
+            why: "Nothing goes wrong.".to_owned(),
+            seed: defaults::seed(),
+            start: defaults::start(),
+            replay_hash: None,
+            bad: Vec::new(),
+            world: World::default(),
+            workload: Workload { orders, ..Workload::default() },
+            neighbour: None,
+            expect: Expect { completed: u64::from(orders), ..Expect::default() },
+            faults: Vec::new(),
+            scans: Vec::new(),
+            carrier: fake_cj::Config::default(),
+            gateway: fake_kakao::Config::default(),
+            oms: oms_core::config::Config::default(),
+        }
+    }
+
+    /// The title, or the name.
+    pub fn title(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The same run without its bad orders' troubles: what healthy orders are measured against.
+    /// `None` when there is nothing to take away.
+    pub fn without_the_bad(&self) -> Option<Plan> {
+        let mut plan = self.clone();
+        // A fault that names one call makes one order bad; the others hit all alike.
+        plan.faults.retain(|fault| fault.key.is_none() && fault.nth.is_none());
+        for order in &mut plan.workload.order {
+            order.heal();
+        }
+        (plan.faults.len() < self.faults.len() || plan.workload != self.workload).then_some(plan)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+mod defaults {
+    use super::{ParcelState, Timestamp};
+
+    pub(super) const fn seed() -> u64 {
+        1
+    }
+
+    /// 2026-11-21, ten in the morning in Seoul.
+    pub(super) const fn start() -> Timestamp {
+        Timestamp::from_micros(1_795_222_800_000_000)
+    }
+
+    pub(super) const fn one() -> u32 {
+        1
+    }
+
+    pub(super) const fn picked_up() -> ParcelState {
+        ParcelState::PickedUp
+    }
+}
+
+/// A moment as RFC 3339 text.
+mod moment {
+    use clockwork::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(at)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        let text = String::deserialize(from)?;
+        Timestamp::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_start_is_ten_in_the_morning_in_seoul() {
+        assert_eq!(defaults::start(), Timestamp::parse("2026-11-21T10:00:00+09:00").unwrap());
+    }
+
+    #[test]
+    fn expected_counts_leave_out_what_is_zero_and_add_up() {
+        let expect = Expect { completed: 19, delivery_failed: 1, refused: 2, ..Expect::default() };
+        assert_eq!(
+            expect.orders().into_iter().collect::<Vec<_>>(),
+            [(OrderState::DeliveryFailed, 1), (OrderState::Completed, 19)]
+        );
+        assert_eq!(expect.total(), 22);
+    }
+
+    #[test]
+    fn without_the_bad_orders_only_what_hits_all_alike_is_left() {
+        let mut plan = Plan::healthy("p", 3);
+        assert_eq!(plan.without_the_bad(), None);
+        let everywhere = Fault::new(faults::Kind::DelayBefore);
+        plan.faults.push(everywhere.clone());
+        assert_eq!(plan.without_the_bad(), None);
+        let keyed = Fault { key: Some("ORD-2-1".to_owned()), ..Fault::new(faults::Kind::Refuse) };
+        plan.faults.push(keyed);
+        plan.workload.order = vec![OrderOverride {
+            index: 3,
+            postcode: Some("63000".to_owned()),
+            parcels: Some(2),
+            ..OrderOverride::default()
+        }];
+        let healed = plan.without_the_bad().unwrap();
+        assert_eq!(healed.faults, [everywhere]);
+        assert_eq!(healed.workload.order[0].postcode, None);
+        assert_eq!(healed.workload.order[0].parcels, Some(2), "size is no illness");
+    }
+}

@@ -1,0 +1,232 @@
+//! A failed, slow or refused notification never undoes or delays the record of a booking that the
+//! carrier accepted.
+//!
+//! Once the carrier's answer has reached a node that lives, the parcel must be recorded as booked
+//! within [`RECORDED_WITHIN`], and stay so unless it is called back. Crashes, stalls, faults of the
+//! store and lost leases excuse a delay: no notification is to blame then.
+
+use std::time::Duration;
+
+use clockwork::Timestamp;
+use oms_core::env::Event;
+use oms_core::state::{By, ParcelState};
+use oms_core::store::{ParcelKey, Transition};
+use serde::Serialize;
+
+use super::{Finding, was_live};
+use crate::evidence::{Call, Evidence};
+use crate::history::{Step, What};
+
+/// A booking must be recorded so soon after its reply. One transaction takes milliseconds; any
+/// call to the gateway that times out takes seconds.
+pub const RECORDED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How it was broken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Violation {
+    /// The record came late.
+    #[error("{parcel}: the carrier's yes came at {replied_at}, its record only at {recorded_at}")]
+    RecordedLate {
+        /// The parcel.
+        parcel: String,
+        /// When the carrier's answer had come.
+        replied_at: Timestamp,
+        /// When it was recorded.
+        recorded_at: Timestamp,
+    },
+    /// The record never came.
+    #[error("{parcel}: the carrier's yes came at {replied_at} and was never recorded")]
+    NeverRecorded {
+        /// The parcel.
+        parcel: String,
+        /// When the carrier's answer had come.
+        replied_at: Timestamp,
+    },
+    /// The record was undone, and nobody called the order back.
+    #[error("{parcel}: the record of its booking was undone at {at}: it became {to}")]
+    Undone {
+        /// The parcel.
+        parcel: String,
+        /// When.
+        at: Timestamp,
+        /// What it became.
+        to: String,
+    },
+}
+
+/// Judges it.
+pub fn check(evidence: &Evidence) -> Finding {
+    let booking = |call: &&Call| call.endpoint == "RegBook" && call.is_known_done();
+    let late = evidence.calls.iter().filter(booking).filter_map(|call| late(evidence, call));
+    let parcels = evidence.rows.transitions.iter().filter(|step| step.entity == "parcel");
+    late.chain(parcels.filter_map(|step| undone(evidence, step))).collect()
+}
+
+fn late(evidence: &Evidence, call: &Call) -> Option<Violation> {
+    let replied_at = call.end.as_ref()?.at;
+    let parcel = evidence.parcel_of(&call.key)?;
+    if !evidence.bookings_of(&parcel).any(|booking| was_live(booking, replied_at)) {
+        return None;
+    }
+    let key = parcel.to_string();
+    let steps = evidence.rows.transitions.iter();
+    let steps = || steps.clone().filter(|step| step.entity == "parcel" && step.key == key);
+    let before = steps().take_while(|step| step.at < replied_at).last();
+    let booked = ParcelState::Booked.as_str();
+    if before.is_some_and(|step| step.to == booked) {
+        return None;
+    }
+    let recorded = steps().find(|step| step.to == booked && step.at >= call.begun);
+    // Live, a drill second is as short as its factor makes it; the disk does not know.
+    let within = RECORDED_WITHIN.mul_f64(evidence.clock_factor.max(1.0));
+    // A transaction that was held open writes its own moment, and commits at another.
+    let recorded_at = recorded.map(|step| step.at.max(committed_at(evidence, call, replied_at)));
+    if recorded_at.is_some_and(|at| at <= replied_at + within) {
+        return None;
+    }
+    let until = recorded_at.unwrap_or(evidence.ended_at);
+    let disturbed = evidence.was_disturbed(call.node, replied_at, until);
+    if disturbed || lost_its_lease(evidence, &key, replied_at, until) {
+        return None;
+    }
+    Some(match recorded_at {
+        Some(recorded_at) => Violation::RecordedLate { parcel: key, replied_at, recorded_at },
+        None => Violation::NeverRecorded { parcel: key, replied_at },
+    })
+}
+
+/// When the task that heard the reply next committed anything but permits; the reply's own moment if never.
+fn committed_at(evidence: &Evidence, call: &Call, replied_at: Timestamp) -> Timestamp {
+    let committed = evidence.records.iter().find(|record| match &record.what {
+        What::Oms(Event::TxEnd { task, op, committed: true }) => {
+            let permit = matches!(op.as_str(), "take-permits" | "block-quota");
+            let same_task = *task == call.task && record.node == call.node;
+            same_task && !permit && record.at >= replied_at
+        }
+        _ => false,
+    });
+    committed.map_or(replied_at, |record| record.at)
+}
+
+/// Whether somebody else had taken the parcel over when the reply came.
+fn lost_its_lease(evidence: &Evidence, key: &str, from: Timestamp, until: Timestamp) -> bool {
+    evidence.records.iter().any(|record| match &record.what {
+        What::Oms(Event::Fenced { what }) => what == key && (from..=until).contains(&record.at),
+        _ => false,
+    })
+}
+
+fn undone(evidence: &Evidence, step: &Transition) -> Option<Violation> {
+    if step.from.as_deref() != Some(ParcelState::Booked.as_str()) {
+        return None;
+    }
+    let called_back = step.to == ParcelState::Cancelling.as_str()
+        && (step.by == By::Operator || has_cause(evidence, step));
+    (!called_back).then(|| Violation::Undone {
+        parcel: step.key.clone(),
+        at: step.at,
+        to: step.to.clone(),
+    })
+}
+
+/// Whether the order was called back before, or another of its parcels had been lost.
+fn has_cause(evidence: &Evidence, step: &Transition) -> bool {
+    let Some(ParcelKey { order, .. }) = evidence.parcel_of(&step.key) else { return false };
+    let asked = evidence.records.iter().any(|record| match &record.what {
+        What::Drill(Step::CancelAsked { order: asked }) => *asked == order,
+        _ => false,
+    });
+    let earlier = evidence.rows.transitions.iter().take_while(|other| other.id < step.id);
+    asked || earlier.into_iter().any(|other| breaks_bundle(evidence, other, &order))
+}
+
+fn breaks_bundle(evidence: &Evidence, step: &Transition, order: &str) -> bool {
+    match step.entity.as_str() {
+        "order" => step.key == order && step.to == "cancelling" && step.by == By::Operator,
+        "parcel" => {
+            let lost = matches!(step.to.as_str(), "refused" | "cancelled");
+            lost && evidence.parcel_of(&step.key).is_some_and(|parcel| parcel.order == order)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Builder, said};
+
+    /// One order whose booking was answered at 1000 ms and recorded at `recorded`.
+    fn recorded_at(recorded: Option<u64>) -> Builder {
+        let builder = Builder::new(1)
+            .booking("ORD-1-1", "650000000011", 990)
+            .call(0, 7, "RegBook", "ORD-1/1", 980, 1_000, "done", Some(200))
+            .walk("parcel", "ORD-1/1", &[("planned", 0), ("intended", 970)]);
+        match recorded {
+            Some(at) => builder.walk("parcel", "ORD-1/1", &[("booked", at)]),
+            None => builder,
+        }
+    }
+
+    #[test]
+    fn a_record_within_a_second_is_in_time_and_one_after_it_is_not() {
+        assert_eq!(check(&recorded_at(Some(2_000)).evidence()), Finding::default());
+        let late = said(&check(&recorded_at(Some(2_001)).evidence()));
+        assert!(late.contains("its record only at 2026-11-21T10:00:02.001"), "{late}");
+        let never = said(&check(&recorded_at(None).evidence()));
+        assert!(never.ends_with("was never recorded"), "{never}");
+    }
+
+    #[test]
+    fn a_transaction_held_open_is_late_whatever_moment_it_writes() {
+        let held = recorded_at(Some(1_000)).tx(0, 7, "settle-parcel", 1_000, 9_000);
+        let late = said(&check(&held.evidence()));
+        assert!(late.contains("its record only at 2026-11-21T10:00:09.000"), "{late}");
+    }
+
+    #[test]
+    fn a_crash_a_stall_a_busy_store_or_a_lost_lease_excuse_a_delay() {
+        let late = || recorded_at(Some(60_000));
+        assert_eq!(check(&late().crash(0, 1_001).evidence()), Finding::default());
+        assert_eq!(check(&late().stall(0, 900, 40_000).evidence()), Finding::default());
+        assert_eq!(check(&late().store_fault(1_500).evidence()), Finding::default());
+        assert_eq!(check(&late().fenced("ORD-1/1", 1_500).evidence()), Finding::default());
+        assert_ne!(check(&late().crash(1, 1_001).evidence()), Finding::default(), "another node");
+        assert_ne!(check(&late().crash(0, 970).evidence()), Finding::default(), "before it");
+    }
+
+    #[test]
+    fn live_the_second_is_one_of_real_time() {
+        let late = || recorded_at(Some(15_000));
+        assert_eq!(check(&late().evidence()).violations.len(), 1);
+        assert_eq!(check(&late().live(20.0).evidence()), Finding::default());
+    }
+
+    #[test]
+    fn an_answer_that_was_false_needs_no_record() {
+        let evidence = Builder::new(1)
+            .call(0, 7, "RegBook", "ORD-1/1", 980, 1_000, "done", Some(200))
+            .evidence();
+        assert_eq!(check(&evidence), Finding::default());
+    }
+
+    #[test]
+    fn a_record_that_is_undone_convicts() {
+        let undone = Builder::clean(1).walk("parcel", "ORD-1/1", &[("planned", 5_000)]);
+        let said = said(&check(&undone.evidence()));
+        assert!(said.ends_with("undone at 2026-11-21T10:00:05.000+09:00: it became planned"));
+    }
+
+    #[test]
+    fn a_booking_is_called_back_only_for_a_cause() {
+        let called_back = || Builder::clean(1).walk("parcel", "ORD-1/1", &[("cancelling", 5_000)]);
+        assert_eq!(check(&called_back().evidence()).violations.len(), 1, "by nobody");
+        assert_eq!(check(&called_back().cancel_asked("ORD-1", 4_000).evidence()).violations, []);
+        let sibling = Builder::clean(1)
+            .walk("parcel", "ORD-1/2", &[("planned", 0), ("intended", 1), ("refused", 4_000)])
+            .parcels("ORD-1", 2)
+            .walk("parcel", "ORD-1/1", &[("cancelling", 5_000)]);
+        assert_eq!(check(&sibling.evidence()).violations, []);
+    }
+}

@@ -1,0 +1,171 @@
+//! Every order reaches the final state that the plan expects of it.
+//!
+//! The counts of the plan are exact: parking everything with the operator is no pass. What is not
+//! at rest when the time is up is named, with where it hangs.
+
+use oms_core::state::{OrderState, ParcelState};
+use oms_core::store::OrderView;
+use serde::Serialize;
+
+use super::Finding;
+use crate::evidence::Evidence;
+
+/// How it was broken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Violation {
+    /// More or fewer orders ended so than the plan expects.
+    #[error("{found} {}, the plan expects {expected}", ended(.state))]
+    WrongCount {
+        /// The state; `None` for orders that were not taken in.
+        state: Option<OrderState>,
+        /// How many the plan expects.
+        expected: u64,
+        /// How many there are.
+        found: u64,
+    },
+    /// An order is still under way.
+    #[error("{order} is stuck {state}: {hangs}")]
+    Stuck {
+        /// The order.
+        order: String,
+        /// Where it stands.
+        state: OrderState,
+        /// What it waits for.
+        hangs: String,
+    },
+    /// An order has ended, but one of its parcels has not.
+    #[error("{order} is {state}, but {hangs}")]
+    LooseEnd {
+        /// The order.
+        order: String,
+        /// Where it stands.
+        state: OrderState,
+        /// What is still under way.
+        hangs: String,
+    },
+}
+
+fn ended(state: &Option<OrderState>) -> &'static str {
+    state.map_or("not taken in", OrderState::as_str)
+}
+
+/// Judges it.
+pub fn check(evidence: &Evidence) -> Finding {
+    let mut violations = Vec::new();
+    let (expected, found) = (evidence.plan.expect.orders(), evidence.counts());
+    for state in OrderState::ALL.iter().copied().filter(|state| rests(*state)) {
+        let count = |counts: &std::collections::BTreeMap<OrderState, u64>| {
+            counts.get(&state).copied().unwrap_or(0)
+        };
+        let (expected, found) = (count(&expected), count(&found));
+        if expected != found {
+            violations.push(Violation::WrongCount { state: Some(state), expected, found });
+        }
+    }
+    let (expected, found) = (evidence.plan.expect.refused, evidence.refused().len() as u64);
+    if expected != found {
+        violations.push(Violation::WrongCount { state: None, expected, found });
+    }
+    violations.extend(evidence.rows.orders.iter().filter_map(loose));
+    violations.into_iter().collect()
+}
+
+/// Nothing more is to be done by itself.
+fn rests(state: OrderState) -> bool {
+    state.is_final() || state == OrderState::Attention
+}
+
+fn loose(order: &OrderView) -> Option<Violation> {
+    let (id, state) = (order.id.clone(), order.state);
+    if !rests(state) {
+        let hangs = hangs(order).unwrap_or_else(|| "nothing is left to be done".to_owned());
+        return Some(Violation::Stuck { order: id, state, hangs });
+    }
+    // With the operator, parcels may be as open as they are.
+    if state == OrderState::Attention {
+        return None;
+    }
+    let hangs = hangs(order).filter(|_| order.parcels.iter().any(|row| is_open(row.state)))?;
+    Some(Violation::LooseEnd { order: id, state, hangs })
+}
+
+fn is_open(state: ParcelState) -> bool {
+    use ParcelState::*;
+    matches!(state, Intended | Unknown | Cancelling)
+}
+
+/// What an order waits for, as a sentence.
+fn hangs(order: &OrderView) -> Option<String> {
+    let because = |reason: &Option<String>| match reason {
+        Some(reason) => format!(" ({reason})"),
+        None => String::new(),
+    };
+    let parcels = order.parcels.iter().filter(|row| {
+        is_open(row.state) || row.state == ParcelState::Planned
+    });
+    let parcels =
+        parcels.map(|row| format!("parcel {} {}{}", row.number, row.state, because(&row.reason)));
+    let notices = order.notices.iter().filter(|row| {
+        use oms_core::state::NoticeState::{Queued, Sending, Unknown};
+        matches!(row.state, Queued | Sending | Unknown)
+    });
+    let notices =
+        notices.map(|row| format!("{} message {}{}", row.event, row.state, because(&row.reason)));
+    let parts: Vec<String> = parcels.chain(notices).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Builder, said};
+
+    #[test]
+    fn counts_are_exact_in_both_directions() {
+        let parked = Builder::clean(3).order("ORD-3", "attention");
+        assert_eq!(
+            said(&check(&parked.evidence())),
+            "2 completed, the plan expects 3\n1 attention, the plan expects 0"
+        );
+        let missing = Builder::clean(3).lose("ORD-2");
+        assert_eq!(
+            said(&check(&missing.evidence())),
+            "2 completed, the plan expects 3"
+        );
+    }
+
+    #[test]
+    fn orders_that_were_not_taken_in_count_as_refused() {
+        let refused = || Builder::clean(2).refused("ORD-3", "phone");
+        assert_eq!(
+            said(&check(&refused().evidence())),
+            "1 not taken in, the plan expects 0"
+        );
+        let expected = refused().plan(|plan| plan.expect.refused = 1);
+        assert_eq!(check(&expected.evidence()), Finding::default());
+    }
+
+    #[test]
+    fn what_is_stuck_is_named_with_where_it_hangs() {
+        let stuck = Builder::clean(1)
+            .order("ORD-1", "accepted")
+            .parcel("ORD-1", 1, "unknown", Some("650000000011"))
+            .reason("ORD-1", "not found, but may be under way");
+        let heard = said(&check(&stuck.evidence()));
+        let hangs = "ORD-1 is stuck accepted: parcel 1 unknown (not found, but may be under way)";
+        assert!(heard.contains(hangs), "{heard}");
+        let untold = Builder::clean(1).order("ORD-1", "shipped").notice("ORD-1", "queued");
+        let heard = said(&check(&untold.evidence()));
+        assert!(heard.ends_with("ORD-1 is stuck shipped: shipped message queued"), "{heard}");
+        let idle = Builder::clean(1).order("ORD-1", "shipped");
+        assert!(said(&check(&idle.evidence())).ends_with("nothing is left to be done"));
+    }
+
+    #[test]
+    fn an_order_that_ended_with_an_open_parcel_convicts() {
+        let loose = Builder::clean(1).parcel("ORD-1", 1, "unknown", None);
+        let heard = said(&check(&loose.evidence()));
+        assert_eq!(heard, "ORD-1 is completed, but parcel 1 unknown");
+    }
+}

@@ -1,0 +1,175 @@
+//! How results are told. Reporters only read a [`DrillResult`].
+
+mod human;
+mod json;
+mod wrap;
+
+pub use human::human;
+pub use json::json;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use oms_core::store::Transition;
+use serde::Serialize;
+
+use crate::evidence::{Evidence, FaultCount};
+use crate::history::Mode;
+use crate::verdict::{Judgement, PromiseVerdict, Verdict};
+
+/// The version of `verdict.json`.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A drill that was run and judged: what reporters read, and what `verdict.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DrillResult {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The drill's name.
+    pub drill: String,
+    /// What the catalogue shows.
+    pub title: String,
+    /// How it was run.
+    pub mode: Mode,
+    /// The bug that was planted on purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sabotage: Option<String>,
+    /// The seed.
+    pub seed: u64,
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// Why it is not held, beside broken promises.
+    pub reasons: Vec<String>,
+    /// The command that runs it again.
+    pub replay: String,
+    /// Each promise, with its evidence.
+    pub promises: Vec<PromiseVerdict>,
+    /// How many orders ended in each state; `refused` were not taken in.
+    pub orders: BTreeMap<String, u64>,
+    /// What else was counted.
+    pub figures: Figures,
+    /// Each fault of the plan, and how often it fired.
+    pub faults: Vec<FaultCount>,
+    /// Everything that the run came through.
+    pub reached: Vec<String>,
+    /// The SHA-256 of the history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_hash: Option<String>,
+    /// How long the run took in drill time.
+    pub virtual_ms: u64,
+    /// How long it took in real time.
+    pub real_ms: u64,
+}
+
+/// What was counted in a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Figures {
+    /// Bookings that the carrier ever made.
+    pub bookings: u64,
+    /// Messages that the gateway accepted.
+    pub messages: u64,
+    /// Replies with 429.
+    pub rate_limited: u64,
+    /// Bans of our address.
+    pub bans: u64,
+    /// Times that a booking's outcome became unknown.
+    pub unknown: u64,
+    /// Times that an unknown booking proved to be booked.
+    pub unknown_to_booked: u64,
+    /// Times that an unknown booking proved not to be booked.
+    pub unknown_to_not_booked: u64,
+    /// Nodes killed.
+    pub crashes: u64,
+}
+
+/// What of a result is not in the evidence.
+#[derive(Debug, Clone, Default)]
+pub struct Circumstances {
+    /// The command that runs the drill again.
+    pub replay: String,
+    /// How long it took in real time.
+    pub real: Duration,
+    /// The bug that was planted on purpose.
+    pub sabotage: Option<String>,
+    /// The SHA-256 of the history.
+    pub history_hash: Option<String>,
+}
+
+impl DrillResult {
+    /// Puts together what is told of a run.
+    pub fn new(evidence: &Evidence, judgement: Judgement, how: Circumstances) -> DrillResult {
+        let mut orders: BTreeMap<String, u64> = evidence
+            .counts()
+            .into_iter()
+            .map(|(state, count)| (state.as_str().to_owned(), count))
+            .collect();
+        let refused = evidence.refused().len() as u64;
+        if refused > 0 {
+            orders.insert("refused".to_owned(), refused);
+        }
+        let plan = &evidence.plan;
+        DrillResult {
+            schema_version: SCHEMA_VERSION,
+            drill: plan.name.clone(),
+            title: plan.title().to_owned(),
+            mode: evidence.mode,
+            sabotage: how.sabotage,
+            seed: plan.seed,
+            verdict: judgement.verdict,
+            reasons: judgement.reasons,
+            replay: how.replay,
+            promises: judgement.promises,
+            orders,
+            figures: Figures::of(evidence),
+            faults: judgement.faults,
+            reached: judgement.reached.into_iter().collect(),
+            history_hash: how.history_hash,
+            virtual_ms: millis(evidence.ended_at.since(plan.start)),
+            real_ms: millis(how.real),
+        }
+    }
+
+    /// The first promise that was broken and should not have been.
+    pub fn first_violation(&self) -> Option<&PromiseVerdict> {
+        let unexpected =
+            |promise: &&PromiseVerdict| promise.verdict == Verdict::Violated && !promise.expected;
+        self.promises.iter().find(unexpected)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Figures {
+    fn of(evidence: &Evidence) -> Figures {
+        let statuses = evidence.carrier.counts.values().chain(evidence.messenger.counts.values());
+        let limited: u64 = statuses.filter_map(|counts| counts.statuses.get(&429)).sum();
+        let steps = |from: &str, to: &str| {
+            let walked = |step: &&Transition| {
+                step.entity == "parcel" && step.from.as_deref() == Some(from) && step.to == to
+            };
+            evidence.rows.transitions.iter().filter(walked).count() as u64
+        };
+        let to_unknown = |step: &&Transition| {
+            step.entity == "parcel" && step.from.is_some() && step.to == "unknown"
+        };
+        let crashed = |record: &&crate::history::Record| {
+            matches!(record.what, crate::history::What::Drill(crate::history::Step::NodeCrashed))
+        };
+        Figures {
+            bookings: evidence.carrier.bookings.len() as u64,
+            messages: evidence
+                .messenger
+                .totals
+                .accepted
+                .max(evidence.messenger.messages.len() as u64),
+            rate_limited: limited,
+            bans: (evidence.carrier.bans.len() + evidence.messenger.bans.len()) as u64,
+            unknown: evidence.rows.transitions.iter().filter(to_unknown).count() as u64,
+            unknown_to_booked: steps("unknown", "booked"),
+            unknown_to_not_booked: steps("unknown", "planned"),
+            crashes: evidence.records.iter().filter(crashed).count() as u64,
+        }
+    }
+}

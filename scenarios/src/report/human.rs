@@ -1,0 +1,231 @@
+//! For people: a table of 80 columns, headed by the commands that replay what failed.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::wrap::{width, wrap};
+use super::{DrillResult, Figures};
+use crate::verdict::{Verdict, describe};
+
+/// At most so many violations of a promise are shown; `verdict.json` has them all.
+const SHOWN_MAX: usize = 3;
+
+/// All results as text.
+pub fn human(results: &[DrillResult]) -> String {
+    let mut text = String::new();
+    let failed = results.iter().filter(|result| result.verdict != Verdict::Held);
+    let replays: Vec<&str> = failed.map(|result| result.replay.as_str()).collect();
+    if !replays.is_empty() {
+        text += &replays.join("\n");
+        text += "\n\n";
+    }
+    text += &columns("drill", "promises", "429", "bans", "unknown", "virtual", "real");
+    for result in results {
+        text += &drill(result);
+    }
+    text.push('\n');
+    text += &summary(results);
+    text
+}
+
+fn columns(
+    name: &str,
+    promises: &str,
+    limited: &str,
+    bans: &str,
+    unknown: &str,
+    virtual_time: &str,
+    real: &str,
+) -> String {
+    let row = format!(
+        "{name:<28}{promises:<13}{limited:>5}{bans:>5}  {unknown:<9}{virtual_time:>9}{real:>8}"
+    );
+    row.trim_end().to_owned() + "\n"
+}
+
+fn drill(result: &DrillResult) -> String {
+    let Figures { rate_limited, bans, .. } = result.figures;
+    let mut text = columns(
+        &result.drill,
+        &promises(result),
+        &rate_limited.to_string(),
+        &bans.to_string(),
+        &unknown(&result.figures),
+        &time(result.virtual_ms),
+        &time(result.real_ms),
+    );
+    text += &wrap(&orders(result), 2);
+    text += &wrap(&faults(result), 2);
+    for promise in result.promises.iter().filter(|promise| promise.verdict == Verdict::Violated) {
+        let expected = if promise.expected { " (as expected)" } else { "" };
+        for told in promise.violations.iter().take(SHOWN_MAX) {
+            text += &wrap(&format!("{}{expected}: {}", promise.id, told.says), 2);
+        }
+        let more = promise.violations.len().saturating_sub(SHOWN_MAX);
+        if more > 0 {
+            text += &wrap(&format!("{}: and {more} more", promise.id), 2);
+        }
+    }
+    for reason in &result.reasons {
+        text += &wrap(reason, 2);
+    }
+    text
+}
+
+/// `12 held`, or what it comes to.
+fn promises(result: &DrillResult) -> String {
+    match result.verdict {
+        Verdict::Held => {
+            format!("{} held", result.promises.len())
+        }
+        Verdict::Inconclusive => "inconclusive".to_owned(),
+        Verdict::Violated => "VIOLATED".to_owned(),
+    }
+}
+
+/// How many became unknown, and how many of these were found booked and not booked: `5=4+1`.
+fn unknown(figures: &Figures) -> String {
+    let Figures { unknown, unknown_to_booked: booked, unknown_to_not_booked: not, .. } = figures;
+    match unknown {
+        0 => "0".to_owned(),
+        _ => format!("{unknown}={booked}+{not}"),
+    }
+}
+
+fn orders(result: &DrillResult) -> String {
+    let counts = result.orders.iter().map(|(state, count)| format!("{count} {state}"));
+    let counts: Vec<String> = counts.collect();
+    let sabotage = match &result.sabotage {
+        Some(name) => format!("; sabotage {name}"),
+        None => String::new(),
+    };
+    let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+    format!("orders: {counts}; seed {}{sabotage}", result.seed)
+}
+
+fn faults(result: &DrillResult) -> String {
+    let told = result.faults.iter().map(|count| match &count.skipped {
+        Some(why) if count.times == 0 => format!("{} skipped ({why})", describe(count)),
+        _ => format!("{} x{}", describe(count), count.times),
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { "faults: none".to_owned() } else { format!("faults: {}", told.join(", ")) }
+}
+
+fn summary(results: &[DrillResult]) -> String {
+    let count = |verdict| results.iter().filter(|result| result.verdict == verdict).count();
+    let total = |of: fn(&DrillResult) -> u64| time(results.iter().map(of).sum());
+    let mut text = String::new();
+    let drills = if results.len() == 1 { "drill" } else { "drills" };
+    // Writing to a text cannot fail.
+    let _ = write!(text, "{} {drills}: {} held", results.len(), count(Verdict::Held));
+    for verdict in [Verdict::Violated, Verdict::Inconclusive] {
+        if count(verdict) > 0 {
+            let _ = write!(text, ", {} {verdict}", count(verdict));
+        }
+    }
+    let (drill, real) = (total(|result| result.virtual_ms), total(|result| result.real_ms));
+    let _ = writeln!(text, "; {drill} of drill time in {real}");
+    debug_assert!(width(&text) <= super::wrap::COLUMNS, "{text}");
+    text
+}
+
+/// A duration in five characters or so: `4ms`, `12.3s`, `5m20s`, `2h05m`.
+fn time(ms: u64) -> String {
+    let seconds = Duration::from_millis(ms).as_secs();
+    match ms {
+        0..1_000 => format!("{ms}ms"),
+        1_000..60_000 => format!("{}.{}s", seconds, ms % 1_000 / 100),
+        60_000..3_600_000 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faults::{Fault, Kind};
+
+    use super::*;
+    use crate::plan::Site;
+    use crate::report::wrap::COLUMNS;
+    use crate::report::{Circumstances, json};
+    use crate::testing::Builder;
+    use crate::verdict::judge;
+
+    fn result(builder: Builder) -> DrillResult {
+        let evidence = builder.evidence();
+        let judgement = judge(&evidence);
+        let how = Circumstances {
+            replay: format!("drill run {} --seed {}", evidence.plan.name, evidence.plan.seed),
+            real: Duration::from_millis(4),
+            ..Circumstances::default()
+        };
+        DrillResult::new(&evidence, judgement, how)
+    }
+
+    fn results() -> Vec<DrillResult> {
+        let fault = |kind, endpoint: &str| {
+            let on = Some("carrier".to_owned());
+            Fault { on, endpoint: Some(endpoint.to_owned()), ..Fault::new(kind) }
+        };
+        let held = Builder::clean(3)
+            .plan(|plan| {
+                plan.name = "booking-reply-lost".to_owned();
+                plan.faults = vec![fault(Kind::ResetAfter, "RegBook")];
+            })
+            .rewalk("parcel", "ORD-1/1", &["planned", "intended", "unknown", "booked"])
+            .fired(Site::Carrier, 0, 60)
+            .crash(1, 105);
+        let violated = Builder::clean(2)
+            .plan(|plan| plan.name = "carrier-books-duplicates".to_owned())
+            .booking("ORD-1-1", "650000000999", 2_000);
+        let unproven = Builder::clean(1).plan(|plan| {
+            plan.name = "crash-between-steps".to_owned();
+            plan.faults = vec![fault(Kind::ResetAfter, "RegBook")];
+            plan.expect.must_reach = vec!["breaker-opened".to_owned()];
+        });
+        [held, violated, unproven].map(result).into()
+    }
+
+    #[test]
+    fn the_report_is_as_its_snapshot() {
+        let report = human(&results());
+        let shown = include_str!("snapshots/report.txt");
+        assert!(report == shown, "the report is now:\n{report}");
+    }
+
+    #[test]
+    fn a_failing_report_begins_with_the_command_that_replays() {
+        let failed: Vec<DrillResult> =
+            results().into_iter().filter(|one| one.verdict == Verdict::Violated).collect();
+        assert!(human(&failed).starts_with("drill run carrier-books-duplicates --seed 1\n"));
+        let held = &results()[..1];
+        assert!(human(held).starts_with("drill "), "a table and no command");
+    }
+
+    #[test]
+    fn no_line_passes_the_last_column() {
+        let report = human(&results());
+        assert!(report.lines().all(|line| width(line) <= COLUMNS), "{report}");
+    }
+
+    #[test]
+    fn json_says_the_same_to_programs() {
+        let told: serde_json::Value = serde_json::from_str(&json(&results())).unwrap();
+        assert_eq!((&told["verdict"], &told["exit_code"]), (&"violated".into(), &1.into()));
+        let first = &told["drills"][0];
+        assert_eq!(first["schema_version"], 1);
+        assert_eq!(first["orders"]["completed"], 3);
+        assert_eq!(first["faults"][0]["times"], 1);
+        assert_eq!(first["figures"]["unknown_to_booked"], 1);
+        assert_eq!(first["promises"].as_array().unwrap().len(), 12);
+        let promise = &told["drills"][1]["promises"][0];
+        assert_eq!(promise["violations"][0]["kind"], "two-live-bookings");
+    }
+
+    #[test]
+    fn durations_are_short() {
+        let told = [0, 999, 1_000, 59_999, 60_000, 3_599_999, 3_600_000, 7_500_000].map(time);
+        assert_eq!(told, ["0ms", "999ms", "1.0s", "59.9s", "1m00s", "59m59s", "1h00m", "2h05m"]);
+    }
+}

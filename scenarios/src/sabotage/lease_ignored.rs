@@ -1,0 +1,35 @@
+//! A worker that lost its lease goes on as if it had it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use clockwork::Timestamp;
+use oms_core::store::{ParcelOutcome, ParcelWork, Result, Store, Written};
+
+use super::Sabotage;
+use super::tapped_store::{Tap, TappedStore};
+
+pub(super) const SABOTAGE: Sabotage = Sabotage {
+    name: "lease-ignored",
+    why: "`UPDATE … WHERE id = ? AND token = ?` touched no row, and nobody looked at the count",
+    breaks: "no-double-shipment",
+    seen_in: &["sleeps-through-lease"],
+    seams: |env, _| env.store = Arc::new(TappedStore::new(env.store.clone(), LooksAway)),
+    ..Sabotage::NONE
+};
+
+struct LooksAway;
+
+#[async_trait]
+impl Tap for LooksAway {
+    async fn settle_parcel(
+        &self,
+        store: &dyn Store,
+        work: &ParcelWork,
+        outcome: ParcelOutcome,
+        now: Timestamp,
+    ) -> Result<Written> {
+        store.settle_parcel(work, outcome, now).await?;
+        Ok(Written::Done)
+    }
+}

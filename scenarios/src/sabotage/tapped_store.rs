@@ -1,0 +1,102 @@
+//! A store with the writing of parcels replaced.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use clockwork::Timestamp;
+use oms_core::order::Order;
+use oms_core::store::{
+    Census, Claim, Claimed, DeliveryReport, Filter, Ingested, NoticeOutcome, NoticeWork, Operated,
+    Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows, Store, TakePermits,
+    UnitOfWork, Written,
+};
+
+/// The use case that a bug may replace; the others go straight through.
+#[async_trait]
+pub(super) trait Tap: Send + Sync {
+    /// In place of the store's own.
+    async fn settle_parcel(
+        &self,
+        store: &dyn Store,
+        work: &ParcelWork,
+        outcome: ParcelOutcome,
+        now: Timestamp,
+    ) -> Result<Written>;
+}
+
+/// `inner`, with a tap in it.
+pub(super) struct TappedStore<T> {
+    inner: Arc<dyn Store>,
+    tap: T,
+}
+
+impl<T: Tap> TappedStore<T> {
+    pub(super) fn new(inner: Arc<dyn Store>, tap: T) -> TappedStore<T> {
+        TappedStore { inner, tap }
+    }
+}
+
+#[async_trait]
+impl<T: Tap> Store for TappedStore<T> {
+    async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
+        self.inner.claim_parcels(claim).await
+    }
+    async fn settle_parcel(
+        &self,
+        work: &ParcelWork,
+        outcome: ParcelOutcome,
+        now: Timestamp,
+    ) -> Result<Written> {
+        self.tap.settle_parcel(self.inner.as_ref(), work, outcome, now).await
+    }
+
+    async fn ingest(
+        &self,
+        order: &Order,
+        rejection: Option<String>,
+        now: Timestamp,
+    ) -> Result<Ingested> {
+        self.inner.ingest(order, rejection, now).await
+    }
+    async fn claim_notices(&self, claim: Claim) -> Result<Claimed<NoticeWork>> {
+        self.inner.claim_notices(claim).await
+    }
+    async fn settle_notice(
+        &self,
+        work: &NoticeWork,
+        outcome: NoticeOutcome,
+        now: Timestamp,
+    ) -> Result<Written> {
+        self.inner.settle_notice(work, outcome, now).await
+    }
+    async fn take_permits(&self, take: TakePermits) -> Result<Permits> {
+        self.inner.take_permits(take).await
+    }
+    async fn block_quota(&self, quota: &'static str, until: Timestamp) -> Result<()> {
+        self.inner.block_quota(quota, until).await
+    }
+    async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()> {
+        self.inner.record_reports(reports, now).await
+    }
+    async fn awaits_reports(&self, since: Timestamp) -> Result<bool> {
+        self.inner.awaits_reports(since).await
+    }
+    async fn operate(&self, operation: Operation) -> Result<Operated> {
+        self.inner.operate(operation).await
+    }
+    async fn order(&self, id: &str) -> Result<Option<OrderView>> {
+        self.inner.order(id).await
+    }
+    async fn orders(&self, filter: Filter) -> Result<Vec<OrderView>> {
+        self.inner.orders(filter).await
+    }
+    async fn census(&self) -> Result<Census> {
+        self.inner.census().await
+    }
+    async fn rows(&self) -> Result<Rows> {
+        self.inner.rows().await
+    }
+    async fn begin(&self) -> Result<Box<dyn UnitOfWork>> {
+        self.inner.begin().await
+    }
+}

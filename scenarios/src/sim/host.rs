@@ -1,0 +1,166 @@
+//! A machine that a node runs on: boots the core, sees it die, boots it again on the same database.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use clockwork::Clock;
+use http_body_util::BodyExt;
+use oms_core::config::Config;
+use oms_core::env::{Env, Spawner};
+use oms_core::http::App;
+use oms_core::service::Service;
+use oms_core::store::Store;
+use tokio::sync::oneshot;
+use tower::ServiceExt;
+
+use super::node::Node;
+use crate::history::{Record, Step};
+use crate::offering::Front;
+use crate::recorder::Recorder;
+
+/// What a host boots each time: the core's seams, all but those of the node itself.
+pub struct Image {
+    /// The seams, of which spawner, observer and store are replaced at each boot.
+    pub env: Env,
+    /// Connects to the database, for a node with these seams.
+    pub store: Arc<dyn Fn(&Env) -> Arc<dyn Store> + Send + Sync>,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Wraps the seams, as a sabotage does.
+    pub rig: Arc<dyn Fn(&mut Env, &Arc<Config>) + Send + Sync>,
+}
+
+/// One machine.
+pub struct Host {
+    number: u32,
+    clock: Arc<dyn Clock>,
+    recorder: Recorder,
+    image: Image,
+    crash_at: Vec<u64>,
+    restart_after: Duration,
+    running: Mutex<Running>,
+}
+
+struct Running {
+    node: Node,
+    router: Option<Router>,
+}
+
+/// Tasks of different hosts have different names.
+const TASKS_PER_HOST: u64 = 1_000_000_000;
+
+impl Host {
+    /// A machine that is switched off.
+    pub fn new(
+        number: u32,
+        clock: Arc<dyn Clock>,
+        recorder: Recorder,
+        image: Image,
+        crash_at: Vec<u64>,
+        restart_after: Duration,
+    ) -> Host {
+        let node = Node::start(0, &crash_at, 1 + u64::from(number) * TASKS_PER_HOST);
+        let running = Mutex::new(Running { node, router: None });
+        Host { number, clock, recorder, image, crash_at, restart_after, running }
+    }
+
+    /// Boots the core, and boots it again whenever it dies. Runs until the simulation ends.
+    pub async fn run(self: Arc<Host>) {
+        loop {
+            let node = self.boot();
+            node.died().await;
+            self.record(Step::NodeCrashed);
+            self.clock.sleep(self.restart_after).await;
+            let next = Node::start(node.points(), &self.crash_at, node.next_task());
+            *self.running() = Running { node: next, router: None };
+        }
+    }
+
+    fn boot(&self) -> Node {
+        let node = self.running().node.clone();
+        let mut env = self.image.env.clone();
+        env.spawner = Arc::new(node.clone());
+        env.observer = self.recorder.of_node(self.number);
+        env.store = (self.image.store)(&env);
+        (self.image.rig)(&mut env, &self.image.config);
+        self.record(Step::NodeStarted);
+        let service = Service::start(env.clone(), self.image.config.clone());
+        let wake = Arc::new(move || service.wake());
+        let metrics = Arc::default();
+        let app = App { env, config: self.image.config.clone(), wake, metrics };
+        self.running().router = Some(oms_core::http::router(Arc::new(app)));
+        node
+    }
+
+    /// Makes a request to the node's own API. `None` when it is down, or dies over it.
+    pub async fn request(&self, request: http::Request<Body>) -> Option<http::Response<Bytes>> {
+        let (node, router) = {
+            let running = self.running();
+            (running.node.clone(), running.router.clone()?)
+        };
+        let (reply, arrival) = oneshot::channel();
+        let work = async move {
+            let Ok(response) = router.oneshot(request).await;
+            let (head, body) = response.into_parts();
+            if let Ok(body) = body.collect().await {
+                // Whoever asked may have given up.
+                let _ = reply.send(http::Response::from_parts(head, body.to_bytes()));
+            }
+        };
+        node.spawn("request", Box::pin(work));
+        arrival.await.ok()
+    }
+
+    /// Kills the node, as `kill -9` does.
+    pub fn kill(&self) {
+        let node = self.running().node.clone();
+        node.kill();
+    }
+
+    /// Halts the node for `length`, as SIGSTOP and SIGCONT do.
+    pub async fn stall(&self, length: Duration) {
+        let node = self.running().node.clone();
+        let until = self.clock.now() + length;
+        self.record(Step::NodeStalled { until });
+        node.sleep();
+        self.clock.sleep_until(until).await;
+        node.wake();
+    }
+
+    /// Its number, from 0.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Scheduling points passed so far.
+    pub fn points(&self) -> u64 {
+        self.running().node.points()
+    }
+
+    fn record(&self, step: Step) {
+        self.recorder.push(Record::drill(self.clock.now(), Some(self.number), step));
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The hosts as the shop's front reaches them.
+pub struct Hosts(pub Arc<[Arc<Host>]>);
+
+#[async_trait]
+impl Front for Hosts {
+    async fn post(&self, turn: usize, path: &str, body: String) -> Option<u16> {
+        let request = http::Request::post(path)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .ok()?;
+        let host = &self.0[turn % self.0.len()];
+        host.request(request).await.map(|response| response.status().as_u16())
+    }
+}

@@ -1,0 +1,174 @@
+//! The network between a node and a fake: the fake's own router, called in process.
+//!
+//! A request under way belongs to the network, not to its caller: a caller that dies or gives up
+//! does not un-send it. Latency is drawn for each leg from the seed and the request's own bytes,
+//! so it depends on nothing else that happens.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use bytes::{Bytes, BytesMut};
+use clockwork::{Clock, Entropy, timeout};
+use faults::{ConnectFault, Injector, Refuse, Reset};
+use http_body_util::BodyExt;
+use oms_core::env::{Deadlines, Transport, TransportError};
+use tokio::sync::oneshot;
+use tower::ServiceExt;
+
+/// A larger reply is not read to its end, as the real transport does not.
+const REPLY_LIMIT_BYTES: usize = 1 << 20;
+
+/// The way to one fake from one address.
+#[derive(Clone)]
+pub struct Link {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    router: Router,
+    injector: Injector,
+    clock: Arc<dyn Clock>,
+    entropy: Entropy,
+    client: SocketAddr,
+    latency: (Duration, Duration),
+    /// How often each request was made: the same bytes travel differently each time.
+    sent: Mutex<BTreeMap<u64, u64>>,
+}
+
+impl Link {
+    /// A way to `router` for `client`, with `latency` a leg.
+    pub fn new(
+        router: Router,
+        injector: Injector,
+        clock: Arc<dyn Clock>,
+        entropy: Entropy,
+        client: SocketAddr,
+        latency: (Duration, Duration),
+    ) -> Link {
+        let sent = Mutex::new(BTreeMap::new());
+        Link {
+            shared: Arc::new(Shared { router, injector, clock, entropy, client, latency, sent }),
+        }
+    }
+
+    /// The latencies of the way there and back.
+    fn legs(&self, request: &http::Request<Bytes>) -> (Duration, Duration) {
+        let shared = &self.shared;
+        let path = request.uri().path();
+        let bytes = shared.entropy.fork(path, request.body().as_ref()).seed();
+        let mut sent = shared.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = sent.entry(bytes).or_default();
+        *times += 1;
+        let draw = |leg: &str| {
+            let drawn = shared.entropy.fork(leg, (path, bytes, *times));
+            drawn.duration(shared.latency.0, shared.latency.1)
+        };
+        (draw("there"), draw("back"))
+    }
+
+    async fn connect(&self, there: Duration, deadlines: Deadlines) -> Result<(), TransportError> {
+        let refused = |reason: &str| Err(TransportError::NotSent { reason: reason.to_owned() });
+        match self.shared.injector.connect(self.shared.client.ip()) {
+            None => Ok(()),
+            Some(ConnectFault::Refused) => {
+                self.shared.clock.sleep(there.min(deadlines.connect)).await;
+                refused("connection refused")
+            }
+            Some(ConnectFault::Timeout) => {
+                self.shared.clock.sleep(deadlines.connect).await;
+                refused("connection timed out")
+            }
+        }
+    }
+
+    /// Hands the request to the network.
+    #[expect(clippy::disallowed_methods, reason = "requests under way belong to the network")]
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+        there: Duration,
+        back: Duration,
+    ) -> oneshot::Receiver<Arrival> {
+        let (reply, arrival) = oneshot::channel();
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            shared.clock.sleep(there).await;
+            let mut request = request.map(Body::from);
+            request.extensions_mut().insert(ConnectInfo(shared.client));
+            let Ok(response) = shared.router.clone().oneshot(request).await;
+            shared.clock.sleep(back).await;
+            let extensions = response.extensions();
+            let cut = extensions.get::<Reset>().is_some() || extensions.get::<Refuse>().is_some();
+            // The caller may be gone; what was done stays done.
+            let _ = reply.send(if cut { Arrival::Cut } else { Arrival::Reply(response) });
+        });
+        arrival
+    }
+
+    async fn receive(
+        &self,
+        arrival: oneshot::Receiver<Arrival>,
+        deadlines: Deadlines,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let clock = self.shared.clock.as_ref();
+        let response = match timeout(clock, deadlines.read, arrival).await {
+            Err(_) => return Err(gave_up("no reply")),
+            Ok(Err(_)) | Ok(Ok(Arrival::Cut)) => return Err(broken("connection reset")),
+            Ok(Ok(Arrival::Reply(response))) => response,
+        };
+        let (head, mut body) = response.into_parts();
+        let mut bytes = BytesMut::new();
+        loop {
+            match timeout(clock, deadlines.read, body.frame()).await {
+                Err(_) => return Err(gave_up("reply stalled")),
+                Ok(Some(Err(_))) => return Err(broken("reply broke off")),
+                Ok(None) => return Ok(http::Response::from_parts(head, bytes.freeze())),
+                Ok(Some(Ok(frame))) => {
+                    bytes.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
+                }
+            }
+            if bytes.len() > REPLY_LIMIT_BYTES {
+                return Err(broken("reply too large"));
+            }
+        }
+    }
+}
+
+enum Arrival {
+    Reply(axum::response::Response),
+    Cut,
+}
+
+fn gave_up(reason: &str) -> TransportError {
+    TransportError::MaybeSent { reason: reason.to_owned(), timed_out: true }
+}
+
+fn broken(reason: &str) -> TransportError {
+    TransportError::MaybeSent { reason: reason.to_owned(), timed_out: false }
+}
+
+#[async_trait]
+impl Transport for Link {
+    async fn call(
+        &self,
+        request: http::Request<Bytes>,
+        deadlines: Deadlines,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let (there, back) = self.legs(&request);
+        self.connect(there, deadlines).await?;
+        let call = async {
+            let arrival = self.send(request, there, back);
+            self.receive(arrival, deadlines).await
+        };
+        match timeout(self.shared.clock.as_ref(), deadlines.overall, call).await {
+            Ok(answer) => answer,
+            Err(_) => Err(gave_up("deadline passed")),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A process that can be killed or put to sleep between any two steps.
+//!
+//! Every task of a node is polled through [`Gate`]. Each poll is a scheduling point: the node may
+//! die there, and then all its futures are dropped at once, in the order in which they were
+//! started. What it sent stays sent, for requests under way belong to the network.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+use clockwork::BoxFuture;
+use oms_core::env::{Spawner, TaskId, scoped};
+
+/// One incarnation of a node.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Told when the node dies.
+    death: tokio::sync::Notify,
+    /// Names tasks in the history, unique over all incarnations of the node.
+    first_task: TaskId,
+}
+
+#[derive(Default)]
+struct State {
+    dead: bool,
+    asleep: bool,
+    /// Scheduling points passed, over all incarnations.
+    points: u64,
+    /// Die at these points, in ascending order.
+    crash_at: Vec<u64>,
+    started: TaskId,
+    tasks: BTreeMap<TaskId, Slot>,
+    waiting: Vec<Waker>,
+}
+
+/// Where a task's future rests between polls. `None` while it is polled, ended, or dropped.
+type Slot = Arc<Mutex<Option<BoxFuture<'static, ()>>>>;
+
+impl Node {
+    /// A node that has passed `points` in earlier incarnations and dies at those of `crash_at`
+    /// that are still to come.
+    pub fn start(points: u64, crash_at: &[u64], first_task: TaskId) -> Node {
+        let crash_at = crash_at.iter().copied().filter(|point| *point > points).collect();
+        let state = State { points, crash_at, ..State::default() };
+        let death = tokio::sync::Notify::new();
+        Node { shared: Arc::new(Shared { state: Mutex::new(state), death, first_task }) }
+    }
+
+    /// Scheduling points passed so far, over all incarnations.
+    pub fn points(&self) -> u64 {
+        self.state().points
+    }
+
+    /// The name that the next task would get.
+    pub fn next_task(&self) -> TaskId {
+        self.shared.first_task + self.state().started
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&self) -> bool {
+        !self.state().dead
+    }
+
+    /// Waits until it is dead.
+    pub async fn died(&self) {
+        while self.is_alive() {
+            self.shared.death.notified().await;
+        }
+    }
+
+    /// Drops every future of the node, now.
+    pub fn kill(&self) {
+        let slots = {
+            let mut state = self.state();
+            if state.dead {
+                return;
+            }
+            state.dead = true;
+            for waker in state.waiting.drain(..) {
+                waker.wake();
+            }
+            std::mem::take(&mut state.tasks)
+        };
+        for slot in slots.into_values() {
+            // Outside of every lock: what is dropped may wake its siblings.
+            let future = lock(&slot).take();
+            drop(future);
+        }
+        self.shared.death.notify_waiters();
+        self.shared.death.notify_one();
+    }
+
+    /// Polls nothing until [`Node::wake`], as a stopped process.
+    pub fn sleep(&self) {
+        self.state().asleep = true;
+    }
+
+    /// Goes on.
+    pub fn wake(&self) {
+        let mut state = self.state();
+        state.asleep = false;
+        for waker in state.waiting.drain(..) {
+            waker.wake();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.shared.state)
+    }
+
+    /// Counts a scheduling point and says what happens at it.
+    fn pass(&self, waker: &Waker) -> Pass {
+        let mut state = self.state();
+        if state.dead {
+            return Pass::Dead;
+        }
+        if state.asleep {
+            state.waiting.push(waker.clone());
+            return Pass::Asleep;
+        }
+        state.points += 1;
+        if state.crash_at.first() == Some(&state.points) {
+            state.crash_at.remove(0);
+            return Pass::Dies;
+        }
+        Pass::On
+    }
+}
+
+enum Pass {
+    On,
+    Asleep,
+    Dies,
+    Dead,
+}
+
+/// The simulation is single-threaded, so a lock is never poisoned by another thread; a panic of
+/// this one ends the run.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Spawner for Node {
+    #[expect(clippy::disallowed_methods, reason = "this is the spawner")]
+    fn spawn(&self, _name: &'static str, work: BoxFuture<'static, ()>) {
+        let (task, slot) = {
+            let mut state = self.state();
+            if state.dead {
+                return;
+            }
+            let task = self.shared.first_task + state.started;
+            state.started += 1;
+            let slot: Slot = Arc::new(Mutex::new(Some(Box::pin(scoped(task, work)))));
+            state.tasks.insert(task, slot.clone());
+            (task, slot)
+        };
+        tokio::spawn(Gate { node: self.clone(), task, slot });
+    }
+}
+
+/// The way by which every poll of a node's task goes.
+struct Gate {
+    node: Node,
+    task: TaskId,
+    slot: Slot,
+}
+
+impl Future for Gate {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match self.node.pass(context.waker()) {
+            Pass::On => {}
+            Pass::Asleep => return Poll::Pending,
+            Pass::Dead => return Poll::Ready(()),
+            Pass::Dies => {
+                self.node.kill();
+                return Poll::Ready(());
+            }
+        }
+        let Some(mut future) = lock(&self.slot).take() else { return Poll::Ready(()) };
+        let polled = future.as_mut().poll(context);
+        if !self.node.is_alive() {
+            return Poll::Ready(());
+        }
+        match polled {
+            Poll::Pending => *lock(&self.slot) = Some(future),
+            Poll::Ready(()) => {
+                self.node.state().tasks.remove(&self.task);
+            }
+        }
+        polled
+    }
+}
+
+/// Gives the node a chance to die here, and other tasks one to run.
+pub fn scheduling_point() -> BoxFuture<'static, ()> {
+    let mut passed = false;
+    Box::pin(std::future::poll_fn(move |context| {
+        if std::mem::replace(&mut passed, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    fn counting(node: &Node) -> Arc<AtomicU64> {
+        let steps = Arc::new(AtomicU64::new(0));
+        let counted = steps.clone();
+        let work = async move {
+            for _ in 0..10 {
+                counted.fetch_add(1, Ordering::Relaxed);
+                scheduling_point().await;
+            }
+        };
+        node.spawn("counting", Box::pin(work));
+        steps
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_dies_at_exactly_the_named_point_with_all_its_tasks() {
+        let node = Node::start(0, &[4], 1);
+        let steps = counting(&node);
+        node.died().await;
+        assert_eq!(steps.load(Ordering::Relaxed), 3);
+        assert_eq!(Arc::strong_count(&steps), 1, "its futures are dropped");
+        assert_eq!(node.points(), 4);
+        let second = Node::start(node.points(), &[4, 6], node.next_task());
+        let steps = counting(&second);
+        second.died().await;
+        assert_eq!(steps.load(Ordering::Relaxed), 1, "points go on over incarnations");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sleeping_node_does_nothing_until_it_wakes() {
+        let node = Node::start(0, &[], 1);
+        let steps = counting(&node);
+        node.sleep();
+        for _ in 0..50 {
+            scheduling_point().await;
+        }
+        assert_eq!(steps.load(Ordering::Relaxed), 0);
+        node.wake();
+        for _ in 0..50 {
+            scheduling_point().await;
+        }
+        assert_eq!(steps.load(Ordering::Relaxed), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_kills_its_own_node_is_dropped_too() {
+        let node = Node::start(0, &[], 1);
+        let steps = counting(&node);
+        let killer = node.clone();
+        node.spawn("killer", Box::pin(async move { killer.kill() }));
+        node.died().await;
+        for _ in 0..20 {
+            scheduling_point().await;
+        }
+        assert_eq!(Arc::strong_count(&steps), 1);
+        assert!(!node.is_alive());
+    }
+}

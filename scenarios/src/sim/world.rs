@@ -1,0 +1,367 @@
+//! A run put together: fakes, network, database, hosts, shop; and its phases.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use clockwork::{Clock, DrillClock, Entropy, Timestamp};
+use fake_cj::FakeCj;
+use fake_kakao::FakeKakao;
+use faults::{CrashSignal, Fault, Fired, Injector, Kind};
+use oms_core::config::Config;
+use oms_core::env::{Env, NullObserver, TokioSpawner, Transport};
+use oms_core::policy::Policies;
+use oms_core::store::group_commit::no_scheduling_point;
+use oms_core::store::sqlite::{Options, SharedDatabase, SqliteStore};
+use oms_core::store::{Rows, Store};
+
+use super::database::{FaultyStore, StoreFaults};
+use super::host::{Host, Hosts, Image};
+use super::network::Link;
+use super::node::scheduling_point;
+use super::skew::Skewed;
+use super::{Error, Run};
+use crate::history::{FinalReads, History, Mode, Phase, Step};
+use crate::offering::Shop;
+use crate::plan::{Plan, Site};
+use crate::recorder::Recorder;
+use crate::settled;
+use crate::workload::Offer;
+
+/// All workers share one address, and so one quota. It is from the block for documentation.
+const OUR_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
+
+/// How often it is looked whether everything is settled.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is still under way when all is settled arrives within so long beyond the longest delay
+/// that the plan's faults make.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Everything of a run but its nodes.
+pub struct World<'a> {
+    run: &'a Run<'a>,
+    clock: Arc<dyn Clock>,
+    start: Timestamp,
+    recorder: Recorder,
+    carrier: FakeCj,
+    gateway: FakeKakao,
+    database: SharedDatabase,
+    store_faults: Arc<StoreFaults>,
+    node_faults: Vec<Fault>,
+}
+
+/// Plays a plan from its start to the final reads.
+pub async fn play(run: &Run<'_>, offers: &[Offer]) -> Result<History, Error> {
+    let world = World::build(run)?;
+    let hosts = world.boot();
+    world.phase(Phase::Chaos);
+    world.disturb_nodes(&hosts);
+    world.open_shop(&hosts, offers);
+    world.let_the_neighbour_call();
+    world.let_couriers_scan();
+    world.wait_until_settled(offers).await?;
+    world.phase(Phase::FinalReads);
+    let history = world.read_finally(&hosts).await;
+    for injector in [world.carrier.injector(), world.gateway.injector()] {
+        // It holds the hosts, and they hold it: let go, or every run stays in memory.
+        injector.on_crash(Arc::new(|_| {}));
+    }
+    history
+}
+
+impl<'a> World<'a> {
+    fn build(run: &'a Run<'a>) -> Result<World<'a>, Error> {
+        let plan = run.plan;
+        let entropy = Entropy::new(plan.seed);
+        let clock: Arc<dyn Clock> = Arc::new(DrillClock::starting_at(plan.start));
+        let start = clock.now();
+        let chance = |name: &str| entropy.fork(name, 0);
+        let carrier = FakeCj::new(plan.carrier.clone(), clock.clone(), chance("carrier"));
+        let gateway = FakeKakao::new(plan.gateway.clone(), clock.clone(), chance("messenger"));
+        let at = |site| plan.faults_at(site).map(|(_, fault)| fault.clone()).collect::<Vec<_>>();
+        carrier.injector().install(at(Site::Carrier), start).map_err(Error::Faults)?;
+        gateway.injector().install(at(Site::Messenger), start).map_err(Error::Faults)?;
+        let store_faults = StoreFaults::new(clock.clone(), chance("store"), at(Site::Store));
+        let database = SharedDatabase::fresh();
+        Ok(World {
+            run,
+            clock,
+            start,
+            recorder: Recorder::default(),
+            carrier,
+            gateway,
+            database,
+            store_faults: Arc::new(store_faults),
+            node_faults: at(Site::Node),
+        })
+    }
+
+    fn plan(&self) -> &'a Plan {
+        self.run.plan
+    }
+
+    fn entropy(&self) -> Entropy {
+        Entropy::new(self.plan().seed)
+    }
+
+    fn phase(&self, phase: Phase) {
+        self.recorder.drill(self.clock.now(), None, Step::Phase { phase });
+    }
+
+    /// The settings of the service, with the fakes' credentials and the planted bug's.
+    fn config(&self) -> Config {
+        let mut config = self.plan().oms.clone();
+        crate::credentials::enter(
+            &mut config,
+            &self.carrier.credentials(),
+            &self.gateway.credentials(),
+        );
+        if let Some(sabotage) = self.run.sabotage {
+            (sabotage.settings)(&mut config);
+        }
+        config
+    }
+
+    fn boot(&self) -> Arc<[Arc<Host>]> {
+        let config = Arc::new(self.config());
+        let hosts = (0..self.plan().world.nodes).map(|number| {
+            let host = Host::new(
+                number,
+                self.clock.clone(),
+                self.recorder.clone(),
+                self.image(number, config.clone()),
+                self.crash_points(number),
+                self.plan().world.restart_after,
+            );
+            Arc::new(host)
+        });
+        let hosts: Arc<[Arc<Host>]> = hosts.collect();
+        for host in hosts.iter() {
+            background(host.clone().run());
+        }
+        hosts
+    }
+
+    /// What a node boots.
+    fn image(&self, number: u32, config: Arc<Config>) -> Image {
+        let clock = self.clock_of(number);
+        let database = self.database.clone();
+        let faults = self.store_faults.clone();
+        let orders = crate::sabotage::orders(self.run.sabotage);
+        let store = move |env: &Env| -> Arc<dyn Store> {
+            let options = Options::new(env.clock.clone(), env.observer.clone());
+            let options = Options { orders: orders.clone(), ..options };
+            let connected = SqliteStore::inline(&database, Arc::new(scheduling_point), options);
+            Arc::new(FaultyStore::new(Arc::new(connected), faults.clone()))
+        };
+        let seams = self.run.sabotage.map_or(crate::sabotage::NO_SEAMS, |s| s.seams);
+        let env = Env {
+            clock,
+            carrier: self.link(Site::Carrier, number),
+            messenger: self.link(Site::Messenger, number),
+            // Replaced at each boot, as are spawner and observer.
+            store: Arc::new(self.plain_store()),
+            entropy: self.entropy().fork("node", number),
+            spawner: Arc::new(TokioSpawner::default()),
+            observer: Arc::new(NullObserver),
+            policies: Policies::default(),
+            worker: format!("node-{number}"),
+        };
+        Image { env, store: Arc::new(store), config, rig: Arc::new(seams) }
+    }
+
+    /// The database without faults or scheduling points, for whoever looks at it from outside.
+    fn plain_store(&self) -> SqliteStore {
+        let options = Options::new(self.clock.clone(), Arc::new(NullObserver));
+        SqliteStore::inline(&self.database, no_scheduling_point(), options)
+    }
+
+    fn link(&self, site: Site, number: u32) -> Arc<dyn Transport> {
+        let (router, injector) = match site {
+            Site::Messenger => (self.gateway.router(), self.gateway.injector()),
+            _ => (self.carrier.router(), self.carrier.injector()),
+        };
+        let world = &self.plan().world;
+        let port = 40_000 + u16::try_from(number).unwrap_or(u16::MAX - 40_000);
+        Arc::new(Link::new(
+            router,
+            injector,
+            self.clock.clone(),
+            self.entropy().fork("network", (site.as_str(), number)),
+            SocketAddr::new(OUR_ADDRESS, port),
+            (world.latency_min, world.latency_max),
+        ))
+    }
+
+    fn clock_of(&self, number: u32) -> Arc<dyn Clock> {
+        let skews = |fault: &&Fault| fault.kind == Kind::ClockSkew && hits(fault, number);
+        match self.node_faults.iter().find(skews).and_then(|fault| fault.by) {
+            Some(ahead) => Arc::new(Skewed { inner: self.clock.clone(), ahead }),
+            None => self.clock.clone(),
+        }
+    }
+
+    fn crash_points(&self, number: u32) -> Vec<u64> {
+        let crashes = |fault: &&Fault| fault.kind == Kind::Crash && hits(fault, number);
+        let mut points: Vec<u64> =
+            self.node_faults.iter().filter(crashes).filter_map(|fault| fault.point).collect();
+        points.sort_unstable();
+        points
+    }
+
+    /// Kills and stalls nodes at their times, and whenever a fake sees the call that they wait for.
+    fn disturb_nodes(&self, hosts: &Arc<[Arc<Host>]>) {
+        for injector in [self.carrier.injector(), self.gateway.injector()] {
+            let hosts = hosts.clone();
+            injector.on_crash(Arc::new(move |signal: CrashSignal| fell(&hosts, &signal.fault)));
+        }
+        for fault in self.node_faults.iter().filter(|fault| fault.point.is_none()) {
+            let Some(from) = fault.from else { continue };
+            let (clock, at) = (self.clock.clone(), self.start + from);
+            let (hosts, fault) = (hosts.clone(), fault.clone());
+            background(async move {
+                clock.sleep_until(at).await;
+                fell(&hosts, &fault);
+            });
+        }
+    }
+
+    fn open_shop(&self, hosts: &Arc<[Arc<Host>]>, offers: &[Offer]) {
+        let shop = Shop {
+            front: Arc::new(Hosts(hosts.clone())),
+            clock: self.clock.clone(),
+            recorder: self.recorder.clone(),
+            gives_up_at: self.gives_up_at(offers),
+        };
+        for (place, offer) in offers.iter().enumerate() {
+            background(shop.clone().offer(place, self.start, offer.clone()));
+        }
+    }
+
+    /// Somebody else on our address uses up the quota, and does not stop at a 429.
+    fn let_the_neighbour_call(&self) {
+        let Some(neighbour) = self.plan().neighbour.clone() else { return };
+        let (clock, router) = (self.clock.clone(), self.carrier.router());
+        let from = self.start + neighbour.from;
+        let gap = Duration::from_secs_f64(1.0 / neighbour.calls_per_second.max(0.001));
+        background(async move {
+            clock.sleep_until(from).await;
+            while clock.now() < from + neighbour.lasting {
+                call_as_neighbour(router.clone()).await;
+                clock.sleep(gap).await;
+            }
+        });
+    }
+
+    fn let_couriers_scan(&self) {
+        for scan in &self.plan().scans {
+            let (clock, carrier) = (self.clock.clone(), self.carrier.clone());
+            let at = self.start + scan.at;
+            let reference = settled::reference(self.plan(), scan);
+            let state = scan.state;
+            background(async move {
+                clock.sleep_until(at).await;
+                let bookings = carrier.ledger().bookings;
+                let live = bookings.iter().find(|b| b.is_live() && b.cust_use_no == reference);
+                if let Some(booking) = live {
+                    // A number from the ledger is a number that the carrier knows.
+                    let _ = carrier.scan(&booking.invoice_no, state);
+                }
+            });
+        }
+    }
+
+    fn gives_up_at(&self, offers: &[Offer]) -> Timestamp {
+        let last = offers.iter().map(|offer| offer.after).max().unwrap_or_default();
+        self.start + last + self.plan().world.patience
+    }
+
+    /// Waits until nothing moves any more, or patience is at its end.
+    async fn wait_until_settled(&self, offers: &[Offer]) -> Result<(), Error> {
+        let store = self.plain_store();
+        let gives_up_at = self.gives_up_at(offers);
+        while self.clock.now() < gives_up_at {
+            self.clock.sleep(LOOK_EVERY).await;
+            let census = store.census().await.map_err(Error::Database)?;
+            if settled::is_settled(&census, offers.len()) {
+                break;
+            }
+        }
+        let longest = self.plan().faults.iter().filter_map(|fault| fault.by).max();
+        self.clock.sleep(longest.unwrap_or_default() + DRAIN).await;
+        Ok(())
+    }
+
+    async fn read_finally(&self, hosts: &[Arc<Host>]) -> Result<History, Error> {
+        let rows: Rows = self.plain_store().rows().await.map_err(Error::Database)?;
+        let reads = FinalReads {
+            at: self.clock.now(),
+            carrier: self.carrier.ledger(),
+            messenger: self.gateway.ledger(),
+            rows,
+            fired: self.fired(hosts),
+            baseline: None,
+        };
+        let mut plan = self.plan().clone();
+        plan.replay_hash = None;
+        let records = self.recorder.take();
+        Ok(History { plan, mode: Mode::Simulated, clock_factor: 1.0, records, reads })
+    }
+
+    fn fired(&self, hosts: &[Arc<Host>]) -> BTreeMap<Site, Vec<Fired>> {
+        let of = |injector: Injector| injector.fired();
+        BTreeMap::from([
+            (Site::Carrier, of(self.carrier.injector())),
+            (Site::Messenger, of(self.gateway.injector())),
+            (Site::Store, self.store_faults.fired()),
+            (Site::Node, self.node_faults.iter().map(|f| self.node_fired(hosts, f)).collect()),
+        ])
+    }
+
+    fn node_fired(&self, hosts: &[Arc<Host>], fault: &Fault) -> Fired {
+        let happened = match (fault.point, fault.from) {
+            (Some(point), _) => hosts
+                .iter()
+                .any(|host| host.number() == fault.node.unwrap_or(0) && host.points() >= point),
+            (None, Some(from)) => self.start + from <= self.clock.now(),
+            // A clock is wrong from the start.
+            (None, None) => fault.kind == Kind::ClockSkew,
+        };
+        Fired { fault: fault.clone(), times: u64::from(happened) }
+    }
+}
+
+/// Whether a node's fault hits the node of this number; without one it is the first.
+fn hits(fault: &Fault, number: u32) -> bool {
+    fault.node.unwrap_or(0) == number
+}
+
+/// Does to its node what the fault says.
+fn fell(hosts: &Arc<[Arc<Host>]>, fault: &Fault) {
+    let Some(host) = hosts.iter().find(|host| hits(fault, host.number())).cloned() else { return };
+    match (fault.kind, fault.by) {
+        (Kind::Stall, Some(length)) => background(async move { host.stall(length).await }),
+        _ => host.kill(),
+    }
+}
+
+/// A request that the carrier counts against our address: the cheapest that it answers at all.
+async fn call_as_neighbour(router: axum::Router) {
+    use axum::extract::ConnectInfo;
+    use tower::ServiceExt;
+
+    let Ok(mut request) = http::Request::post("/ReqOneGdsTrc").body(Body::from("{}")) else {
+        return;
+    };
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::new(OUR_ADDRESS, 50_000)));
+    let Ok(_) = router.oneshot(request).await;
+}
+
+/// Starts a task of the simulation itself, which no crash reaches.
+#[expect(clippy::disallowed_methods, reason = "the simulator's own tasks belong to no node")]
+fn background(work: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(work);
+}

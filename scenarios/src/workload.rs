@@ -1,0 +1,91 @@
+//! The orders of a run, and when each is offered.
+
+use std::time::Duration;
+
+use clockwork::Entropy;
+use oms_core::order::Order;
+
+use crate::plan::Plan;
+
+/// An order and the moment at which a client first offers it, counted from the run's start.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// When.
+    pub after: Duration,
+    /// What, as the API's JSON.
+    pub body: String,
+    /// Its id.
+    pub id: String,
+    /// It is called back so long after it was taken in.
+    pub cancel_after: Option<Duration>,
+}
+
+const FAMILY: &[&str] = &["김", "이", "박", "최", "정", "강", "조", "윤", "장", "임"];
+const GIVEN: &[&str] =
+    &["민준", "서연", "도윤", "하은", "시우", "지유", "예준", "수아", "주원", "채원"];
+const PLACES: &[(&str, &str)] = &[
+    ("06236", "서울특별시 강남구 테헤란로 152"),
+    ("04524", "서울특별시 중구 세종대로 110"),
+    ("13529", "경기도 성남시 분당구 판교역로 166"),
+    ("48058", "부산광역시 해운대구 센텀중앙로 79"),
+    ("34126", "대전광역시 유성구 대학로 99"),
+    ("61452", "광주광역시 동구 문화전당로 38"),
+];
+
+/// The plan's workload: invented customers, each amount unique, so that a mixed-up order shows.
+pub fn generate(plan: &Plan) -> Vec<Offer> {
+    let entropy = Entropy::new(plan.seed).fork("workload", 0);
+    (1..=plan.workload.orders).map(|index| offer(plan, entropy, index)).collect()
+}
+
+fn offer(plan: &Plan, entropy: Entropy, index: u32) -> Offer {
+    let workload = &plan.workload;
+    let id = workload.id(index);
+    let draw = |what: &str| entropy.fork(what, index).seed() as usize;
+    let other = workload.overridden(index).cloned().unwrap_or_default();
+    let family = FAMILY[draw("family") % FAMILY.len()];
+    let given = GIVEN[draw("given") % GIVEN.len()];
+    let (postcode, line1) = PLACES[draw("place") % PLACES.len()];
+    let items: Vec<_> = (1..=workload.parcels_of(index))
+        .map(|parcel| {
+            serde_json::json!({
+                "sku": format!("SKU-{}", 100 + draw("sku") % 900),
+                "name": "면 티셔츠",
+                "quantity": 1 + draw("quantity") % 3,
+                "unit_price": 10_000 + u64::from(index) * 10 + u64::from(parcel),
+                "parcel": parcel,
+            })
+        })
+        .collect();
+    let body = serde_json::json!({
+        "id": id,
+        "customer": {
+            "name": other.name.unwrap_or_else(|| format!("{family}{given}")),
+            "phone": other.phone.unwrap_or_else(|| format!("010{:08}", 20_000_000 + index)),
+        },
+        "address": {
+            "postcode": other.postcode.as_deref().unwrap_or(postcode),
+            "line1": other.line1.as_deref().unwrap_or(line1),
+            "line2": format!("{index}호"),
+        },
+        "items": items,
+    });
+    let after = workload.arrival(index, entropy);
+    let cancel_after = other.cancel_after;
+    Offer { after, body: body.to_string(), id, cancel_after }
+}
+
+/// The user's own orders, spread over the plan's arrival time.
+pub fn from_orders(plan: &Plan, orders: &[Order]) -> Vec<Offer> {
+    let gap = plan.workload.over / u32::try_from(orders.len().max(1)).unwrap_or(u32::MAX);
+    (0..)
+        .zip(orders)
+        .map(|(place, order)| Offer {
+            after: gap * place,
+            // An order is plain data: it always serialises.
+            body: serde_json::to_string(order).unwrap_or_default(),
+            id: order.id.clone(),
+            cancel_after: None,
+        })
+        .collect()
+}
