@@ -8,7 +8,7 @@
 //! | nothing was sent (breaker open, no permit, lease too short) | `NotProcessed`, not spent | no |
 //! | the connection was refused or never stood | `NotProcessed` | no |
 //! | sent, and no whole reply: reset, cut short, too large, too late | `Unknown` | yes |
-//! | `Unknown` for a request that changes nothing (token, number, tracking, reports) | `NotProcessed` | no |
+//! | `Unknown` for a request that changes nothing (number, tracking) | `NotProcessed` | no |
 //!
 //! How many calls run at once is bounded by the service's lanes.
 

@@ -20,7 +20,10 @@ use clockwork::{Clock, ClockSpec, DrillClock};
 
 use self::store_url::StoreUrl;
 use crate::config::{self, Config};
-use crate::env::{Observer, reqwest_transport};
+use crate::env::{Env, reqwest_transport};
+use crate::policy::OrderPolicy;
+use crate::saga::SoundOrders;
+use crate::store::sqlite::Options;
 use crate::store::{self, Store};
 use crate::telemetry::{self, LogFormat};
 use crate::{env, intake};
@@ -140,9 +143,29 @@ impl Error {
     }
 }
 
+/// What a program that embeds this one hands in. The shipped binary leaves all as recommended.
+#[derive(Clone)]
+pub struct Rig {
+    /// Judgements about an order as a whole.
+    pub orders: Arc<dyn OrderPolicy>,
+    /// Changes the seams of `oms serve` before it starts.
+    pub seams: fn(&mut Env, &Arc<Config>),
+}
+
+impl Default for Rig {
+    fn default() -> Rig {
+        Rig { orders: Arc::new(SoundOrders), seams: |_, _| {} }
+    }
+}
+
 /// The whole program, for `oms` and for programs that embed it. `args` begins with the program's
 /// name.
 pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
+    main_rigged(args, Rig::default())
+}
+
+/// As [`main_with_args`], with seams and judgements of the embedding program.
+pub fn main_rigged(args: impl Iterator<Item = OsString>, rig: Rig) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(told) => {
@@ -151,7 +174,7 @@ pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(EXIT_USAGE));
         }
     };
-    match run(cli, &mut io::stdout()) {
+    match run(cli, &rig, &mut io::stdout()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             let code = error.exit_code();
@@ -175,7 +198,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn run(cli: Cli, out: &mut dyn Write) -> Result<u8, Error> {
+fn run(cli: Cli, rig: &Rig, out: &mut dyn Write) -> Result<u8, Error> {
     let Cli { command, common } = cli;
     let serves = matches!(command, Command::Serve(_));
     let runtime = runtime(serves)?;
@@ -183,7 +206,7 @@ fn run(cli: Cli, out: &mut dyn Write) -> Result<u8, Error> {
         let clock: Arc<dyn Clock> = Arc::new(DrillClock::from_spec(common.clock.as_ref()));
         start_log(&common, serves, clock.clone())?;
         match command {
-            Command::Serve(args) => serve::serve(args, &common, clock, out).await,
+            Command::Serve(args) => serve::serve(args, &common, rig, clock, out).await,
             Command::Ingest(args) => ingest::ingest(args, clock, out).await,
             Command::List(args) => show::list(args, clock, out).await,
             Command::Status(args) => show::status(args, clock, out).await,
@@ -223,7 +246,7 @@ fn settings(file: Option<&PathBuf>) -> Result<Config, Error> {
 
 /// The database of a command, which tells nobody what happens in it.
 fn open(args: &StoreArgs, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
-    open_observed(args, clock, Arc::new(env::NullObserver))
+    open_observed(args, Options::new(clock, Arc::new(env::NullObserver)))
 }
 
 /// The database of a command that has nothing to do in a new one: a slip in its name shall be
@@ -235,14 +258,8 @@ fn open_existing(args: &StoreArgs, clock: Arc<dyn Clock>) -> Result<Arc<dyn Stor
     open(args, clock)
 }
 
-fn open_observed(
-    args: &StoreArgs,
-    clock: Arc<dyn Clock>,
-    observer: Arc<dyn Observer>,
-) -> Result<Arc<dyn Store>, Error> {
-    args.store
-        .open(clock, observer)
-        .map_err(|source| Error::Open { path: args.store.to_string(), source })
+fn open_observed(args: &StoreArgs, options: Options) -> Result<Arc<dyn Store>, Error> {
+    args.store.open(options).map_err(|source| Error::Open { path: args.store.to_string(), source })
 }
 
 fn migrate(args: &StoreArgs, clock: Arc<dyn Clock>, out: &mut dyn Write) -> Result<u8, Error> {

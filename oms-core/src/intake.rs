@@ -6,44 +6,16 @@ mod jsonl;
 
 pub use file::{Entry, Error, Format, LineError, LineProblem, read_entries, read_orders};
 
-use std::future::Future;
-use std::time::Duration;
-
 use clockwork::Clock;
 use futures_util::future::join_all;
 
 use crate::config::Shop;
 use crate::order::Order;
 use crate::state::OrderState;
-use crate::store::{self, Ingested, Store};
+use crate::store::{self, Ingested, Patience, Store, patiently};
 
-/// Tries of one use case of the store. With the waits between them they take three quarters of a
-/// second: longer than a busy moment, shorter than a caller's patience.
-const TRIES_MAX: u32 = 5;
-/// The wait after the first try; doubled after each.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// Orders of a file on their way to the database at once: so many share a commit.
 const AT_ONCE: usize = 64;
-
-/// Repeats a use case of the store that was busy, or whose answer was lost. All can be repeated.
-///
-/// # Errors
-/// The last answer, when it cannot be retried or was retried often enough.
-pub async fn patiently<T, F>(clock: &dyn Clock, ask: impl Fn() -> F) -> store::Result<T>
-where
-    F: Future<Output = store::Result<T>>,
-{
-    let mut wait = FIRST_WAIT;
-    for _ in 1..TRIES_MAX {
-        match ask().await {
-            Err(error) if error.retryable() => tracing::debug!(%error, "asked again"),
-            answer => return answer,
-        }
-        clock.sleep(wait).await;
-        wait *= 2;
-    }
-    ask().await
-}
 
 /// Why the shop does not take `order`, if it does not.
 pub fn rejection(shop: &Shop, order: &Order) -> Option<String> {
@@ -55,7 +27,7 @@ pub fn rejection(shop: &Shop, order: &Order) -> Option<String> {
 /// Keeps `order`, accepted or rejected. When this returns, it is committed.
 ///
 /// # Errors
-/// As [`patiently`].
+/// As [`patiently`] has them.
 pub async fn keep(
     store: &dyn Store,
     clock: &dyn Clock,
@@ -64,7 +36,7 @@ pub async fn keep(
 ) -> store::Result<Ingested> {
     // One moment for all tries: a repeated write must be the same write.
     let now = clock.now();
-    patiently(clock, || store.ingest(order, rejection(shop, order), now)).await
+    patiently(clock, Patience::Short, || store.ingest(order, rejection(shop, order), now)).await
 }
 
 /// What became of one order of a file.

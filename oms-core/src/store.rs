@@ -7,7 +7,10 @@
 //! ([`Error::CommitUnknown`]) calls again with the same arguments and gets the same answer.
 
 pub mod group_commit;
+mod patience;
 pub mod sqlite;
+
+pub use patience::{Patience, patiently};
 
 use std::fmt;
 

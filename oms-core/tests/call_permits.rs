@@ -262,7 +262,11 @@ fn three_processes_use_the_quota_to_the_full_and_never_too_much_of_it() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
     #[test]
     fn the_carrier_never_counts_too_many_under_any_latency_up_to_the_deadline(
         processes in 1..4_usize,

@@ -151,8 +151,9 @@ async fn answers_to_a_message_are_understood() {
 async fn reports_are_polled_and_acknowledged_by_their_id() {
     let drill = Drill::new().await;
     let context = context(&drill.env);
-    let report = json!({"msgKey": "K1", "serviceType": "SMS", "msgType": "SM", "ref": "ORD-1:shipped",
-                        "reportCode": "10000", "reportTime": "2026-11-21T10:15:00+09:00"});
+    let report = json!({"msgKey": "K1", "serviceType": "SMS", "msgType": "SM",
+                        "ref": "ORD-1:shipped", "reportCode": "10000",
+                        "reportTime": "2026-11-21T10:15:00+09:00"});
     let batch = json!({"reportId": "RPT-7", "report": [report]});
     Mock::given(method("GET"))
         .and(path("/api/comm/v1/report/polling"))

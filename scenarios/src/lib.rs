@@ -6,6 +6,7 @@
 //! comes to), [`report`] (how it is told), [`sabotage`] (bugs planted to show that the net holds).
 
 pub mod catalogue;
+pub mod cli;
 mod credentials;
 pub mod evidence;
 pub mod history;
@@ -16,9 +17,11 @@ pub mod promises;
 pub mod reach;
 mod recorder;
 pub mod report;
+pub mod runner;
 pub mod sabotage;
 mod settled;
 pub mod sim;
+pub mod strategies;
 pub mod verdict;
 pub mod workload;
 

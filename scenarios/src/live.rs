@@ -30,6 +30,12 @@ use crate::settled;
 use crate::sim::Run;
 use crate::workload::{self, Offer};
 
+/// Drill seconds in a real second, unless it is said otherwise.
+pub const SPEED: f64 = 20.0;
+
+/// Live drills at once, unless it is said otherwise: they mostly wait.
+pub const AT_ONCE: usize = 4;
+
 /// How a live run is made.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -41,7 +47,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { speed: 20.0, store: None }
+        Options { speed: SPEED, store: None }
     }
 }
 

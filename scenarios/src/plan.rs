@@ -11,6 +11,8 @@ mod sites;
 mod validate;
 mod workload;
 
+pub(crate) use load::near;
+
 pub use load::Error;
 pub use sites::{CARRIER_ENDPOINTS, MESSENGER_ENDPOINTS, STORE_OPERATIONS, Site};
 pub use validate::Problem;

@@ -31,6 +31,8 @@ pub struct DrillResult {
     pub title: String,
     /// How it was run.
     pub mode: Mode,
+    /// Drill seconds in a real second; 1 when simulated.
+    pub clock_factor: f64,
     /// The bug that was planted on purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sabotage: Option<String>,
@@ -113,6 +115,7 @@ impl DrillResult {
             drill: plan.name.clone(),
             title: plan.title().to_owned(),
             mode: evidence.mode,
+            clock_factor: evidence.clock_factor,
             sabotage: how.sabotage,
             seed: plan.seed,
             verdict: judgement.verdict,

@@ -6,8 +6,8 @@
 //! counts from the end of its hold.
 //!
 //! One task of a process asks the store at a time, for as many permits as wait; the others queue
-//! behind it, first come, first served. Ended permits are told with the next question, or after half
-//! a window without one, so that other processes do not wait for nothing.
+//! behind it, first come, first served. Ended permits are told with the next question, or half a
+//! window later without one, so that other processes do not wait for nothing.
 
 use std::collections::VecDeque;
 use std::fmt;

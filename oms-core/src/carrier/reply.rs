@@ -6,7 +6,7 @@
 //! | 2xx | `RESULT_CD` `S…`, without it | `Unknown` | it says yes, but not to what |
 //! | 2xx | another `RESULT_CD`, `ORA-00001` in the detail | `Duplicate` | its key is in the book |
 //! | 2xx | another `RESULT_CD` | `Refused` | the same bytes are refused again |
-//! | 2xx | no such envelope: not JSON, cut short, empty | `Unknown` | it may have been written by anybody, at any stage |
+//! | 2xx | no such envelope: cut short, not JSON | `Unknown` | anybody may have written it |
 //! | 3xx | any | `Unknown` | not the carrier speaks: who does proves nothing |
 //! | 401 | any | `NotProcessed`, token dropped | refused at the gate |
 //! | 403 | any | `NotProcessed`, banned | refused at the gate |

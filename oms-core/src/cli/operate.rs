@@ -9,8 +9,7 @@ use clockwork::Clock;
 use serde_json::json;
 
 use super::{EXIT_REFUSED, Error, Format, StoreArgs};
-use crate::intake;
-use crate::store::{Action, Operated, Operation};
+use crate::store::{Action, Operated, Operation, Patience, patiently};
 
 #[derive(Debug, Args)]
 pub(super) struct OperateArgs {
@@ -83,7 +82,7 @@ async fn operate(
 ) -> Result<u8, Error> {
     let store = super::open_existing(&args.store, clock.clone())?;
     let operation = Operation { order: args.id.clone(), action, by: args.by, now: clock.now() };
-    let operated = intake::patiently(&*clock, || store.operate(operation.clone())).await?;
+    let operated = patiently(&*clock, Patience::Short, || store.operate(operation.clone())).await?;
     let (code, told) = match operated {
         Operated::Done(state) => {
             let told = match args.format {

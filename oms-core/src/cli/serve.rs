@@ -13,12 +13,13 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Common, Error, Format, StoreArgs, readable};
+use super::{Common, Error, Format, Rig, StoreArgs, readable};
 use crate::config::{self, Calls, Config};
 use crate::env::{Env, Observer, ReqwestTransport, TokioSpawner, Transport};
 use crate::http::{self, App, Metrics};
 use crate::policy::Policies;
 use crate::service::Service;
+use crate::store::sqlite::Options;
 use crate::telemetry::{JsonlObserver, Observers};
 
 /// Requests under way when the service is told to end have so long to end themselves.
@@ -64,12 +65,14 @@ fn at_once(text: &str) -> Result<usize, String> {
 pub(super) async fn serve(
     args: ServeArgs,
     common: &Common,
+    rig: &Rig,
     clock: Arc<dyn Clock>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
     let config = Arc::new(settings(&args)?);
     let metrics = Arc::new(Metrics::default());
-    let env = environment(&args, common, clock, &config, metrics.clone())?;
+    let mut env = environment(&args, common, rig, clock, &config, metrics.clone())?;
+    (rig.seams)(&mut env, &config);
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|source| Error::Io { what: format!("listen on {}", args.listen), source })?;
@@ -118,6 +121,7 @@ fn settings(args: &ServeArgs) -> Result<Config, Error> {
 fn environment(
     args: &ServeArgs,
     common: &Common,
+    rig: &Rig,
     clock: Arc<dyn Clock>,
     config: &Config,
     metrics: Arc<Metrics>,
@@ -143,7 +147,10 @@ fn environment(
     Ok(Env {
         carrier: transport("carrier", &config.carrier.calls)?,
         messenger: transport("messenger", &config.messenger.calls)?,
-        store: super::open_observed(&args.store, clock.clone(), observer.clone())?,
+        store: super::open_observed(
+            &args.store,
+            Options { orders: rig.orders.clone(), ..Options::new(clock.clone(), observer.clone()) },
+        )?,
         // Two processes must not jitter alike.
         entropy: Entropy::new(0).fork("process", &worker),
         clock,

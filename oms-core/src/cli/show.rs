@@ -10,9 +10,8 @@ use serde_json::json;
 
 use super::{Error, Format, StoreArgs};
 use crate::http::OrderBody;
-use crate::intake;
 use crate::state::{NoticeState, OrderState, ParcelState};
-use crate::store::{Census, Filter, OrderView};
+use crate::store::{Census, Filter, OrderView, Patience, patiently};
 
 /// Orders fetched at once.
 const PAGE: usize = 500;
@@ -59,7 +58,7 @@ pub(super) async fn list(
     while left > 0 {
         filter.limit = left.min(PAGE);
         let ask = || store.orders(filter.clone());
-        let orders = intake::patiently(&*clock, ask).await?;
+        let orders = patiently(&*clock, Patience::Short, ask).await?;
         left = if orders.len() < filter.limit { 0 } else { left - orders.len() };
         filter.after = orders.last().map(|order| order.id.clone());
         for order in orders {
@@ -89,7 +88,7 @@ pub(super) async fn status(
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
     let store = super::open_existing(&args.store, clock.clone())?;
-    let census = intake::patiently(&*clock, || store.census()).await?;
+    let census = patiently(&*clock, Patience::Short, || store.census()).await?;
     let told = match args.format {
         Format::Human => summed_up(&census, clock.now()),
         Format::Json => format!("{}\n", as_json(&census)),

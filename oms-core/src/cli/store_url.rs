@@ -5,9 +5,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use clockwork::Clock;
-
-use crate::env::Observer;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{Result, Store};
 
@@ -67,12 +64,8 @@ impl StoreUrl {
     }
 
     /// Opens it, makes it when it is not there, and brings its schema up to date.
-    pub(super) fn open(
-        &self,
-        clock: Arc<dyn Clock>,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Arc<dyn Store>> {
-        Ok(Arc::new(SqliteStore::open(&self.path, Options::new(clock, observer))?))
+    pub(super) fn open(&self, options: Options) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(SqliteStore::open(&self.path, options)?))
     }
 }
 

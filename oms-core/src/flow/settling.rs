@@ -1,37 +1,10 @@
 //! Writing outcomes down, through a database that may be busy or lose its answer.
 
-use std::future::Future;
-use std::time::Duration;
-
 use super::{Flow, Step};
-use crate::env::{Env, Event};
-use crate::store::{Error, NoticeOutcome, NoticeWork, ParcelOutcome, ParcelWork, Result, Written};
-
-/// Tries of one write. With the waits between them they take about six seconds: long enough for
-/// a busy moment, and well within a lease.
-const WRITES_MAX: u32 = 8;
-/// The wait after the first try; doubled after each.
-const WRITE_WAIT: Duration = Duration::from_millis(50);
-
-/// Repeats a write whose answer was "busy" or was lost. All writes of the store can be repeated.
-///
-/// # Errors
-/// The last answer, when it cannot be retried or was retried often enough.
-pub(crate) async fn persist<T, F>(env: &Env, write: impl Fn() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let mut wait = WRITE_WAIT;
-    for _ in 1..WRITES_MAX {
-        match write().await {
-            Err(error) if error.retryable() => tracing::debug!(%error, "write again"),
-            answer => return answer,
-        }
-        env.clock.sleep(wait).await;
-        wait *= 2;
-    }
-    write().await
-}
+use crate::env::Event;
+use crate::store::{
+    Error, NoticeOutcome, NoticeWork, ParcelOutcome, ParcelWork, Patience, Written, patiently,
+};
 
 impl Flow {
     /// Writes a parcel's outcome; `None` when the database did not take it.
@@ -43,7 +16,10 @@ impl Flow {
         // One moment for all tries: a repeated write must be the same write.
         let now = self.now();
         let store = &self.env.store;
-        let written = persist(&self.env, || store.settle_parcel(work, outcome.clone(), now)).await;
+        let written = patiently(&*self.env.clock, Patience::Long, || {
+            store.settle_parcel(work, outcome.clone(), now)
+        })
+        .await;
         self.understand(written, || work.key.to_string())
     }
 
@@ -71,7 +47,10 @@ impl Flow {
         };
         let now = self.now();
         let store = &self.env.store;
-        let written = persist(&self.env, || store.settle_notice(work, outcome.clone(), now)).await;
+        let written = patiently(&*self.env.clock, Patience::Long, || {
+            store.settle_notice(work, outcome.clone(), now)
+        })
+        .await;
         match self.understand(written, || work.key.to_string()) {
             Some(Written::Done) => step,
             Some(Written::Fenced) | None => Step::Lost,

@@ -17,7 +17,7 @@ use crate::env::Event;
 use crate::intake;
 use crate::order::{self, Order};
 use crate::state::{OrderState, ParcelState};
-use crate::store::{Action, Filter, Ingested, Operated, Operation};
+use crate::store::{Action, Filter, Ingested, Operated, Operation, Patience, patiently};
 use crate::telemetry::Masked;
 
 /// Orders on a page, when the caller does not say.
@@ -61,7 +61,7 @@ pub(super) async fn show(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<OrderBody>, Problem> {
     let Path(id) = id.map_err(|_| Problem::UnknownOrder)?;
-    let order = intake::patiently(&*app.env.clock, || app.env.store.order(&id)).await?;
+    let order = patiently(&*app.env.clock, Patience::Short, || app.env.store.order(&id)).await?;
     order.map(|order| Json(OrderBody::from(order))).ok_or(Problem::UnknownOrder)
 }
 
@@ -72,7 +72,8 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<V
     // One more than is shown tells whether there is another page.
     let asked = Filter { limit: limit + 1, ..filter.clone() };
     let clock = &*app.env.clock;
-    let mut found = intake::patiently(clock, || app.env.store.orders(asked.clone())).await?;
+    let mut found =
+        patiently(clock, Patience::Short, || app.env.store.orders(asked.clone())).await?;
     let more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| more).map(|order| order.id.as_str());
@@ -93,7 +94,7 @@ pub(super) async fn cancel(
     let now = app.env.clock.now();
     let operation = Operation { order: order.clone(), action: Action::Cancel, by, now };
     let ask = || app.env.store.operate(operation.clone());
-    match intake::patiently(&*app.env.clock, ask).await? {
+    match patiently(&*app.env.clock, Patience::Short, ask).await? {
         Operated::Done(state) => {
             tracing::info!(order, %state, by = operation.by, "order cancelled");
             (app.wake)();

@@ -8,22 +8,25 @@
 //! |---|---|---|---|---|
 //! | 5xx | any | any | `Unknown` | it may have broken before or after accepting |
 //! | 429 | any | any | `NotProcessed`, rate-limited | refused at the gate |
-//! | other | gate | A401 A403 A001 A002 A100 | `NotProcessed`, a long wait | an operator must mend the key |
+//! | other | gate | A401 A403 A001 A002 A100 | `NotProcessed`, a long wait | wrong key |
 //! | other | gate | A400 | `Refused` | the same bytes are refused again |
-//! | other | gate | A404 A405 | `NotProcessed`, a long wait | an operator must mend the address |
+//! | other | gate | A404 A405 | `NotProcessed`, a long wait | wrong address |
 //! | other | gate | another | `Unknown` | not documented: it proves nothing |
 //! | other | service, recipient | A000 | `Done` | |
 //! | other | service, recipient | A301 | `Duplicate` | its key is remembered: accepted before |
 //! | other | service, recipient | A020 | `NotProcessed`, rate-limited | |
 //! | other | service, recipient | A110 A111 | `NotProcessed`, banned | the account is blocked |
-//! | other | service, recipient | A001 A002 A100 A320 | `NotProcessed`, a long wait | an operator must mend key or quota |
-//! | other | service, recipient | A01x, other A3xx, A5xx, A8xx | `Refused` | number, text, sender, template: the same is refused again |
+//! | other | service, recipient | A001 A002 A100 A320 | `NotProcessed`, a long wait | key, quota |
+//! | other | service, recipient | A01x, other A3xx, A5xx, A8xx | `Refused` | refused again |
 //! | other | service, recipient | A9xx, another | `Unknown` | it broke, or is not documented |
 //! | 2xx 3xx | no such envelope | | `Unknown` | cut short, or written by somebody else |
 //! | 401 | no such envelope | | `NotProcessed`, a long wait | |
 //! | 403 | no such envelope | | `NotProcessed`, banned | |
 //! | 400 413 414 415 422 431 | no such envelope | | `Refused` | the same bytes are refused again |
 //! | other 4xx | no such envelope | | `NotProcessed` | nobody there to act on it |
+//!
+//! A long wait is for what only an operator can mend: key, address, quota. What is refused again is
+//! a wrong number, text, sender or template.
 //!
 //! `Unknown` of polling and acknowledging, which change nothing, is `NotProcessed`.
 

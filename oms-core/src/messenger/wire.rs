@@ -6,6 +6,7 @@ use http::{Method, Request};
 use serde::Serialize;
 
 use crate::config;
+use crate::order::carrier_bytes;
 
 /// The path that everything stands under.
 const PREFIX: &str = "/api/comm/v1";
@@ -47,7 +48,15 @@ enum Step<'a> {
         from: &'a str,
         text: &'a str,
     },
+    Mms {
+        from: &'a str,
+        text: &'a str,
+    },
 }
+
+/// The longest text that travels as an SMS, in bytes of EUC-KR (Bizgo); a longer one is refused
+/// also as a fallback, so it travels as an MMS, which takes 2,000.
+const SMS_BYTES_MAX: usize = 90;
 
 /// One message to one recipient, under `key`.
 pub(super) fn send(config: &config::Messenger, key: &str, to: &str, text: &str) -> Request<Bytes> {
@@ -59,7 +68,11 @@ pub(super) fn send(config: &config::Messenger, key: &str, to: &str, text: &str) 
     };
     let mut message_flow = vec![alimtalk];
     if !config.sms_from.is_empty() {
-        message_flow.push(Step::Sms { from: &config.sms_from, text });
+        let from = &config.sms_from;
+        message_flow.push(match carrier_bytes(text) > SMS_BYTES_MAX {
+            true => Step::Mms { from, text },
+            false => Step::Sms { from, text },
+        });
     }
     let body = Send {
         destinations: [Destination { to, reference: key }],

@@ -110,7 +110,10 @@ impl Model {
                     _ => Action::Resolve { parcel: Some(1), booked: false },
                 };
                 let (order, now) = (ORDERS[*order].to_owned(), self.now());
-                store.operate(Operation { order, action, by: "kim".to_owned(), now }).await.unwrap();
+                store
+                    .operate(Operation { order, action, by: "kim".to_owned(), now })
+                    .await
+                    .unwrap();
             }
             Deed::Report { order } => {
                 let report = DeliveryReport {

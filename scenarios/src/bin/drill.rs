@@ -1,5 +1,5 @@
 //! `drill`: see `drill --help`.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    scenarios::cli::main_with_args(std::env::args_os())
 }

@@ -116,7 +116,7 @@ fn near_match(message: &str) -> Option<String> {
 }
 
 /// The one of `known` that `unknown` is most probably a slip of.
-pub(super) fn near<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn near<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let alike = known.into_iter().map(|name| (strsim::jaro_winkler(unknown, name), name));
     let best = alike.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (best.0 > 0.75).then_some(best.1)

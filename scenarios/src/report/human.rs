@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::wrap::{width, wrap};
 use super::{DrillResult, Figures};
+use crate::history::Mode;
 use crate::verdict::{Verdict, describe};
 
 /// At most so many violations of a promise are shown; `verdict.json` has them all.
@@ -75,9 +76,7 @@ fn drill(result: &DrillResult) -> String {
 /// `12 held`, or what it comes to.
 fn promises(result: &DrillResult) -> String {
     match result.verdict {
-        Verdict::Held => {
-            format!("{} held", result.promises.len())
-        }
+        Verdict::Held => format!("{} held", result.promises.len()),
         Verdict::Inconclusive => "inconclusive".to_owned(),
         Verdict::Violated => "VIOLATED".to_owned(),
     }
@@ -100,7 +99,11 @@ fn orders(result: &DrillResult) -> String {
         None => String::new(),
     };
     let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
-    format!("orders: {counts}; seed {}{sabotage}", result.seed)
+    let live = match result.mode {
+        Mode::Simulated => String::new(),
+        Mode::Live => format!("; live, {} times as fast", result.clock_factor),
+    };
+    format!("orders: {counts}; seed {}{live}{sabotage}", result.seed)
 }
 
 fn faults(result: &DrillResult) -> String {
@@ -175,6 +178,7 @@ mod tests {
             })
             .rewalk("parcel", "ORD-1/1", &["planned", "intended", "unknown", "booked"])
             .fired(Site::Carrier, 0, 60)
+            .live(20.0)
             .crash(1, 105);
         let violated = Builder::clean(2)
             .plan(|plan| plan.name = "carrier-books-duplicates".to_owned())

@@ -121,8 +121,8 @@ fn a_batch_of_reports_is_read_and_none_is_none() {
     assert_eq!(polled("{}"), Outcome::Done(None));
     assert_eq!(polled(r#"{"report":[{"msgKey":"K"}]}"#).name(), "unknown");
     let full = r#"{"reportId":"R1","report":[
-        {"msgKey":"K1","serviceType":"ALIMTALK","msgType":"AT","reportCode":"10000","ref":"ORD-1:shipped",
-         "reportTime":"2026-11-21T10:15:00+09:00"},
+        {"msgKey":"K1","serviceType":"ALIMTALK","msgType":"AT","reportCode":"10000",
+         "ref":"ORD-1:shipped","reportTime":"2026-11-21T10:15:00+09:00"},
         {"msgKey":"K2","serviceType":"SMS","reportCode":"63019","reportTime":"20261121101501"},
         {"msgKey":"K3","serviceType":"SMS","reportCode":"10000","reportTime":"yesterday"},
         {"serviceType":"SMS","reportCode":"10000"}]}"#;

@@ -1,0 +1,191 @@
+//! `drill list | run | replay | check | serve | schema`.
+//!
+//! Exit codes: 0 held · 1 violated · 2 usage or bad file · 3 inconclusive · 4 not deterministic ·
+//! 70 internal; of several the worst, in the order 70, 4, 1, 3, 0.
+
+mod check;
+mod children;
+mod list;
+mod orders;
+mod progress;
+mod replay;
+mod run;
+mod serve;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::plan::Plan;
+use crate::sabotage::{self, Sabotage};
+use crate::verdict::exit;
+use crate::{catalogue, history, plan, runner, strategies};
+
+/// Failure drills for order systems that ship
+#[derive(Debug, Parser)]
+#[command(name = "drill", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows the catalogue, one line each
+    List(list::ListArgs),
+    /// Runs drills, simulated or live, and judges them
+    Run(run::RunArgs),
+    /// Runs one plan again and compares the bytes of its history
+    Replay(replay::ReplayArgs),
+    /// Judges a recorded history
+    Check(check::CheckArgs),
+    /// Serves both fakes for any order system; on Ctrl-C judges what their ledgers can tell
+    Serve(serve::ServeArgs),
+    /// Prints the JSON Schema of plans
+    Schema,
+}
+
+/// What is broken on purpose.
+#[derive(Debug, Clone, Args)]
+struct Broken {
+    /// How external calls are placed around transactions
+    #[arg(long, value_name = "S", default_value = "durable",
+        value_parser = PossibleValuesParser::new(strategies::ALL.iter().map(|s| s.name)))]
+    strategy: String,
+    /// Plants a bug, to see which promise falls
+    #[arg(long, value_name = "NAME",
+        value_parser = PossibleValuesParser::new(sabotage::ALL.iter().map(|s| s.name)))]
+    sabotage: Option<String>,
+}
+
+impl Broken {
+    fn sabotage(&self) -> Option<&'static Sabotage> {
+        self.sabotage.as_deref().and_then(sabotage::named)
+    }
+}
+
+/// How a command answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// For people; may change.
+    #[default]
+    Human,
+    /// For programs.
+    Json,
+}
+
+/// A command that came to no verdict.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("no drill and no file is called `{name}`{}", .near.map(|n| format!("; is `{n}` meant?")).unwrap_or_default())]
+    NoSuchDrill { name: String, near: Option<&'static str> },
+    #[error("{0}")]
+    Plan(#[source] plan::Error),
+    #[error("history")]
+    History(#[source] history::Error),
+    #[error("{0}")]
+    Usage(String),
+    #[error("orders")]
+    Orders(#[source] oms_core::intake::Error),
+    #[error(transparent)]
+    Run(#[from] runner::Error),
+    #[error("{what}")]
+    Io {
+        what: String,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Error::Run(_) => exit::INTERNAL,
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => 0,
+            Error::Io { .. } => exit::INTERNAL,
+            Error::NoSuchDrill { .. }
+            | Error::Plan(_)
+            | Error::History(_)
+            | Error::Usage(_)
+            | Error::Orders(_) => exit::USAGE,
+        }
+    }
+}
+
+/// The whole program. `args` begins with the program's name.
+pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    // The children of live runs are this program itself.
+    if let Some(code) = children::embedded(&args) {
+        return code;
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(told) => {
+            // Help and version are told this way too, with the exit code 0.
+            let _ = told.print();
+            return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(exit::USAGE));
+        }
+    };
+    let done = match cli.command {
+        Command::List(args) => list::list(&args),
+        Command::Run(args) => run::run(args),
+        Command::Replay(args) => replay::replay(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Serve(args) => serve::serve(args),
+        Command::Schema => print(&plan::schema::text()).map(|()| exit::HELD),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// An error with all its causes; a cause that its effect has told already is left out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.ends_with(&told) {
+            text = format!("{text}: {told}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Writes an answer; whoever closes the pipe has enough.
+fn print(text: &str) -> Result<(), Error> {
+    use std::io::Write;
+    let failed = |source| Error::Io { what: "output".to_owned(), source };
+    std::io::stdout().write_all(text.as_bytes()).map_err(failed)
+}
+
+/// The plans that are meant by `names`: drills of the catalogue or files; all drills when none is
+/// named.
+fn plans(names: &[String]) -> Result<Vec<Plan>, Error> {
+    if names.is_empty() {
+        return catalogue::plans().map_err(Error::Plan);
+    }
+    names.iter().map(|name| plan(name)).collect()
+}
+
+fn plan(name: &str) -> Result<Plan, Error> {
+    if let Some(plan) = catalogue::named(name) {
+        return plan.map_err(Error::Plan);
+    }
+    let path = PathBuf::from(name);
+    if path.is_file() {
+        return Plan::load(&path).map_err(Error::Plan);
+    }
+    let known = catalogue::FILES.iter().map(|file| file.name);
+    let near = plan::near(name, known);
+    Err(Error::NoSuchDrill { name: name.to_owned(), near })
+}

@@ -1,0 +1,40 @@
+//! The hidden subcommands under which this program is its own children.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use oms_core::cli::Rig;
+
+use crate::sabotage;
+use crate::verdict::exit;
+
+/// Runs a child's program, when `args` ask for one.
+pub(super) fn embedded(args: &[OsString]) -> Option<ExitCode> {
+    let command = args.get(1)?.to_str()?;
+    let rest = || std::iter::once(args[1].clone()).chain(args[2..].iter().cloned());
+    match command {
+        "__fake-cj" => Some(fake_cj::main_with_args(rest())),
+        "__fake-kakao" => Some(fake_kakao::main_with_args(rest())),
+        "__oms" => Some(oms(&args[2..])),
+        _ => None,
+    }
+}
+
+/// The service, with a planted bug when the first flag names one.
+fn oms(args: &[OsString]) -> ExitCode {
+    let (sabotage, args) = match args {
+        [flag, name, rest @ ..] if flag == "--sabotage" => {
+            match name.to_str().and_then(sabotage::named) {
+                Some(sabotage) => (Some(sabotage), rest),
+                None => return ExitCode::from(exit::USAGE),
+            }
+        }
+        _ => (None, args),
+    };
+    let rig = Rig {
+        orders: sabotage::orders(sabotage),
+        seams: sabotage.map_or(sabotage::NO_SEAMS, |sabotage| sabotage.seams),
+    };
+    let args = std::iter::once(OsString::from("oms")).chain(args.iter().cloned());
+    oms_core::cli::main_rigged(args, rig)
+}

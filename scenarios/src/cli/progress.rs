@@ -1,0 +1,44 @@
+//! What is under way, on standard error, and only on a terminal.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write};
+
+/// One line that is written over and over.
+pub(super) struct Progress {
+    all: usize,
+    ended: usize,
+    under_way: BTreeSet<String>,
+    shown: bool,
+}
+
+impl Progress {
+    pub(super) fn new(all: usize) -> Progress {
+        let shown = std::io::stderr().is_terminal();
+        Progress { all, ended: 0, under_way: BTreeSet::new(), shown }
+    }
+
+    pub(super) fn begins(&mut self, name: &str) {
+        self.under_way.insert(name.to_owned());
+        self.show();
+    }
+
+    pub(super) fn ends(&mut self, name: &str) {
+        self.under_way.remove(name);
+        self.ended += 1;
+        self.show();
+    }
+
+    fn show(&self) {
+        if !self.shown {
+            return;
+        }
+        let names: Vec<&str> = self.under_way.iter().map(String::as_str).collect();
+        let line = match self.ended == self.all {
+            true => String::new(),
+            false => format!("{}/{} {}", self.ended, self.all, names.join(", ")),
+        };
+        let line: String = line.chars().take(79).collect();
+        // A terminal that is gone needs no progress.
+        let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
+    }
+}
