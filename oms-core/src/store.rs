@@ -545,7 +545,8 @@ pub trait UnitOfWork: Send {
 /// Each returns [`Error`].
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Keeps an order with its parcels, accepted or rejected (`rejection` says why).
+    /// Keeps an order with its parcels, accepted or rejected (`rejection` says why). Repeated, the
+    /// answer is [`Ingested::Same`].
     async fn ingest(
         &self,
         order: &Order,
@@ -553,7 +554,9 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<Ingested>;
 
-    /// Claims parcels that are due. One whose lease ran out while `intended` becomes `unknown`.
+    /// Claims parcels that are due. One whose lease ran out while `intended` becomes `unknown`. No
+    /// planned one of an order in `attention`. What a claim took whose answer was lost comes back
+    /// when its lease ends.
     async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>>;
 
     /// Writes what became of a step, with all that follows for the order, in one transaction.
@@ -565,7 +568,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Written>;
 
     /// Claims notifications that are due: `queued` ones become `sending`; one whose lease ran out
-    /// while `sending` becomes `unknown`. None of an order that is being called back.
+    /// while `sending` becomes `unknown`. None of an order that is being called back, or booked
+    /// again.
     async fn claim_notices(&self, claim: Claim) -> Result<Claimed<NoticeWork>>;
 
     /// Writes what became of a step, with all that follows for the order, in one transaction.

@@ -40,6 +40,7 @@ files! {
     "gateway-down",
     "message-reply-lost",
     "not-on-kakao",
+    "crash-around-calls",
     "crash-between-steps",
     "sleeps-through-lease",
     "database-trouble",

@@ -18,7 +18,7 @@ use fake_kakao::ledger::Message;
 use faults::Fault;
 use oms_core::env::Event;
 use oms_core::state::OrderState;
-use oms_core::store::{OrderView, ParcelKey, Rows};
+use oms_core::store::{OrderView, ParcelKey, Rows, Transition};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{FinalReads, History, Mode, Record, Step, What};
@@ -57,6 +57,10 @@ pub struct Evidence {
     adrift: BTreeMap<String, Vec<usize>>,
     /// Places of bookings of no known order.
     orphans: Vec<usize>,
+    /// Places of messages, by order.
+    told: BTreeMap<String, Vec<usize>>,
+    /// Places of walked edges, by what walked them.
+    walked: BTreeMap<String, Vec<usize>>,
 }
 
 /// A fault of the plan, and how often it fired.
@@ -102,8 +106,11 @@ impl From<History> for Evidence {
             booked: BTreeMap::new(),
             adrift: BTreeMap::new(),
             orphans: Vec::new(),
+            told: BTreeMap::new(),
+            walked: BTreeMap::new(),
         };
         evidence.bring_bookings_home();
+        evidence.bring_the_rest_home();
         evidence
     }
 }
@@ -154,6 +161,19 @@ impl Evidence {
         }
     }
 
+    fn bring_the_rest_home(&mut self) {
+        let mut told: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (place, message) in self.messenger.messages.iter().enumerate() {
+            if let Some(order) = self.order_of_message(message) {
+                told.entry(order.to_owned()).or_default().push(place);
+            }
+        }
+        self.told = told;
+        for (place, step) in self.rows.transitions.iter().enumerate() {
+            self.walked.entry(step.key.clone()).or_default().push(place);
+        }
+    }
+
     /// The order whose id stands in front of `reference`, the longest one if several do.
     pub fn order_of(&self, reference: &str) -> Option<&str> {
         self.owners.order_of(reference)
@@ -172,6 +192,18 @@ impl Evidence {
         named.into_iter().chain([told]).flatten().find_map(|text| self.order_of(text))
     }
 
+    /// All messages about an order, as they were accepted.
+    pub fn messages_of<'a>(&'a self, order: &str) -> impl Iterator<Item = &'a Message> + use<'a> {
+        let places = self.told.get(order).map(Vec::as_slice).unwrap_or_default();
+        places.iter().map(|place| &self.messenger.messages[*place])
+    }
+
+    /// The edges that an order, a parcel (`ORD-1/1`) or a notification (`ORD-1:shipped`) walked.
+    pub fn steps_of<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a Transition> + use<'a> {
+        let places = self.walked.get(key).map(Vec::as_slice).unwrap_or_default();
+        places.iter().map(|place| &self.rows.transitions[*place])
+    }
+
     /// The row of an order.
     pub fn row(&self, order: &str) -> Option<&OrderView> {
         // The rows come by id.
@@ -183,7 +215,10 @@ impl Evidence {
     }
 
     /// All bookings ever made for a parcel.
-    pub fn bookings_of(&self, parcel: &ParcelKey) -> impl Iterator<Item = &Booking> {
+    pub fn bookings_of<'a>(
+        &'a self,
+        parcel: &ParcelKey,
+    ) -> impl Iterator<Item = &'a Booking> + use<'a> {
         let places = self.booked.get(parcel).map(Vec::as_slice).unwrap_or_default();
         places.iter().map(|place| &self.carrier.bookings[*place])
     }
@@ -289,7 +324,7 @@ impl Evidence {
     /// Whether something befell `node` between two moments that excuses lateness: a crash, a
     /// stall, or a fault of the store.
     pub fn was_disturbed(&self, node: Option<u32>, from: Timestamp, until: Timestamp) -> bool {
-        self.records.iter().any(|record| match &record.what {
+        let disturbed = self.records.iter().any(|record| match &record.what {
             What::Drill(Step::NodeCrashed) => {
                 record.node == node && (from..=until).contains(&record.at)
             }
@@ -300,6 +335,17 @@ impl Evidence {
                 (from..=until).contains(&record.at)
             }
             _ => false,
-        })
+        });
+        disturbed || self.store_failed_at_unknown_times()
+    }
+
+    /// Whether faults of the store fired of which only the number is known.
+    fn store_failed_at_unknown_times(&self) -> bool {
+        let told = |record: &Record| {
+            matches!(record.what, What::Drill(Step::FaultFired { site: Site::Store, .. }))
+        };
+        let of_store = |count: &&FaultCount| Site::of(&count.fault) == Some(Site::Store);
+        let fired = self.faults.iter().filter(of_store).any(|count| count.times > 0);
+        fired && !self.records.iter().any(told)
     }
 }

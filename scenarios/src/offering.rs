@@ -13,6 +13,10 @@ use crate::workload::Offer;
 /// A client whose request was lost, or whose node is down, asks again so soon.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
+/// A cancellation is refused for a moment while a message is being sent, and for good when it comes
+/// too late: the answer is the same, so it is asked for so often.
+const CANCELS_MAX: usize = 20;
+
 /// The way to the service's own API.
 #[async_trait]
 pub trait Front: Send + Sync {
@@ -51,9 +55,13 @@ impl Shop {
         self.clock.sleep(after).await;
         self.tell(Step::CancelAsked { order: order.clone() });
         let path = format!("/orders/{order}/cancel");
-        // It is refused for a moment while a message is being sent.
-        let answered = |status| status < 500 && status != 409;
-        self.insist(place, &path, String::new(), answered).await;
+        for _ in 0..CANCELS_MAX {
+            let answer = self.insist(place, &path, String::new(), |status| status < 500).await;
+            if answer != Some(409) {
+                return;
+            }
+            self.clock.sleep(AGAIN_AFTER).await;
+        }
     }
 
     /// Asks one node after the other until one answers with something final.

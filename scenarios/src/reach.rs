@@ -1,9 +1,9 @@
 //! What a run came through: the "sometimes" properties, by name.
 //!
 //! A plan lists what it `must_reach`; a run that did not come through it proves nothing. Beside the
-//! names of [`NAMES`] there are: `fault:KIND` (such a fault fired), every edge of a state machine as
-//! `order:shipped-completed`, `crash-during:ENDPOINT` and `crash-after:STEP`, where a step is an
-//! endpoint or a use case of the store.
+//! names of [`NAMES`] there are: `fault:KIND` (such a fault fired), every edge of a state machine
+//! as `order:shipped-completed`, `crash-during:ENDPOINT` and `crash-after:STEP`, where a step is
+//! an endpoint or a use case of the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

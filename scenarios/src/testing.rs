@@ -166,6 +166,13 @@ impl Builder {
         self.record(0, None, Step::FaultSkipped { fault, why: why.to_owned() })
     }
 
+    /// The plan's first fault, one of the store, fired so often, nobody knows when.
+    pub fn counted(mut self, times: u64) -> Builder {
+        let fault = self.history.plan.faults[0].clone();
+        self.history.reads.fired.insert(Site::Store, vec![faults::Fired { fault, times }]);
+        self
+    }
+
     pub fn store_fault(self, ms: u64) -> Builder {
         self.fired(Site::Store, 0, ms)
     }

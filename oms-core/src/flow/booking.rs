@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use clockwork::Timestamp;
+
 use super::{Flow, Step};
 use crate::call::Outcome;
 use crate::carrier::Tracking;
 use crate::config::Duplicates;
 use crate::env::Event;
 use crate::policy::Reconcile;
-use crate::store::{Intent, ParcelOutcome, ParcelWork, Written};
+use crate::store::{Intent, ParcelOutcome, ParcelWork, Tries, Written};
 
-/// "Not found" is asked for again at least so often while it proves nothing yet.
-const ASK_AGAIN_MAX: Duration = Duration::from_secs(120);
+/// An unknown outcome is looked into again after so long, doubled each time.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// It is looked into at least so often.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(120);
 
 impl Flow {
     /// `planned`: gets an invoice number, writes the request down, sends it.
@@ -86,17 +90,24 @@ impl Flow {
             let reason = "outcome still unknown after all patience".to_owned();
             return self.settle_parcel(&work, ParcelOutcome::Attention { reason }).await;
         }
+        if self.env.policies.booking.renews_identity() {
+            let reason = "to be sent under a new identity".to_owned();
+            let outcome = ParcelOutcome::NotBooked { reason, retry_at: self.now() };
+            return self.settle_parcel(&work, outcome).await;
+        }
         let advised = match self.config.carrier.duplicates {
             Duplicates::Accept => Reconcile::Ask,
-            // Where repeating brought no answer, asking may.
-            Duplicates::Reject | Duplicates::Replay if work.attempts % 2 == 1 => Reconcile::Ask,
+            // Where repeating brought no answer, asking may: by turns, repeating first.
+            Duplicates::Reject | Duplicates::Replay if work.attempts.is_multiple_of(2) => {
+                Reconcile::Ask
+            }
             Duplicates::Reject | Duplicates::Replay => Reconcile::Resend,
         };
         match self.env.policies.booking.reconcile(&work, advised) {
             Reconcile::Resend => self.resend(work).await,
             Reconcile::Ask => self.ask(work).await,
             Reconcile::Leave => {
-                let (retry_at, tries) = self.next_try(&work, None, true);
+                let (retry_at, tries) = self.look_again(&work, None);
                 let reason = "left unknown".to_owned();
                 let outcome = ParcelOutcome::PutBack { reason, retry_at, tries };
                 self.settle_parcel(&work, outcome).await
@@ -105,13 +116,7 @@ impl Flow {
     }
 
     /// Asks a carrier that books nothing twice, by sending the same bytes again.
-    async fn resend(&self, mut work: ParcelWork) -> Step {
-        if self.env.policies.booking.renews_identity() {
-            match self.new_intent(&work).await {
-                Ok(intent) => work.intent = Some(intent),
-                Err(outcome) => return self.settle_parcel(&work, outcome).await,
-            }
-        }
+    async fn resend(&self, work: ParcelWork) -> Step {
         let Some(intent) = work.intent.clone() else { return Step::Lost };
         let outcome = self.carrier.book(&self.context(&work), &intent).await;
         let outcome = match self.env.policies.booking.reads(outcome) {
@@ -121,14 +126,17 @@ impl Flow {
             }
             // A refusal now says nothing of the first request: ask, and prove it never happened.
             Outcome::Refused { reason } => {
-                let (retry_at, tries) = self.next_try(&work, None, true);
+                let (retry_at, tries) = self.look_again(&work, None);
                 ParcelOutcome::PutBack { reason, retry_at, tries }
             }
-            Outcome::NotProcessed { reason, wait, spent } => {
-                let (retry_at, tries) = self.next_try(&work, wait, spent);
+            Outcome::NotProcessed { reason, wait, .. } => {
+                let (retry_at, tries) = self.look_again(&work, wait);
                 ParcelOutcome::PutBack { reason, retry_at, tries }
             }
-            Outcome::Unknown { reason, wait } => self.unknown(&work, reason, wait),
+            Outcome::Unknown { reason, wait } => {
+                let (retry_at, tries) = self.look_again(&work, wait);
+                ParcelOutcome::Unknown { reason, sent_until: self.now(), retry_at, tries }
+            }
         };
         self.settle_parcel(&work, outcome).await
     }
@@ -142,16 +150,16 @@ impl Flow {
                 ParcelOutcome::Booked
             }
             Outcome::Done(Tracking::None) => self.not_found(&work),
-            Outcome::NotProcessed { reason, wait, spent } => {
-                let (retry_at, tries) = self.next_try(&work, wait, spent);
+            Outcome::NotProcessed { reason, wait, .. } => {
+                let (retry_at, tries) = self.look_again(&work, wait);
                 ParcelOutcome::PutBack { reason, retry_at, tries }
             }
             Outcome::Unknown { reason, wait } => {
-                let (retry_at, tries) = self.next_try(&work, wait, true);
+                let (retry_at, tries) = self.look_again(&work, wait);
                 ParcelOutcome::PutBack { reason, retry_at, tries }
             }
             other @ (Outcome::Refused { .. } | Outcome::Duplicate) => {
-                let (retry_at, tries) = self.next_try(&work, None, true);
+                let (retry_at, tries) = self.look_again(&work, None);
                 let reason = format!("tracking answered {}", other.name());
                 ParcelOutcome::PutBack { reason, retry_at, tries }
             }
@@ -163,8 +171,8 @@ impl Flow {
         let now = self.now();
         let proven_at = work.sent_until.unwrap_or(now) + self.config.carrier.lateness_max;
         if now < proven_at {
-            let (retry_at, tries) = self.next_try(work, None, true);
-            let retry_at = retry_at.min(now + ASK_AGAIN_MAX).min(proven_at);
+            let (retry_at, tries) = self.look_again(work, None);
+            let retry_at = retry_at.min(proven_at);
             let reason = "not found, but may be under way".to_owned();
             return ParcelOutcome::PutBack { reason, retry_at, tries };
         }
@@ -175,6 +183,14 @@ impl Flow {
         self.reconciled(work, "not-booked", "asked");
         let reason = "not found after the longest time under way".to_owned();
         ParcelOutcome::NotBooked { reason, retry_at: now }
+    }
+
+    /// When to look into an unknown outcome again. Rounds stay as they are: they count how often
+    /// the parcel was sent in vain, and looking is not sending.
+    fn look_again(&self, work: &ParcelWork, wait: Option<Duration>) -> (Timestamp, Tries) {
+        let delay = (LOOK_AGAIN * 2_u32.pow(work.attempts.min(8))).min(LOOK_AGAIN_MAX);
+        let tries = Tries { attempts: work.attempts + 1, rounds: work.rounds };
+        (self.now() + delay.max(wait.unwrap_or_default()), tries)
     }
 
     fn reconciled(&self, work: &ParcelWork, to: &str, how: &str) {

@@ -59,7 +59,7 @@ impl Flow {
 
     fn understand(
         &self,
-        written: std::result::Result<Written, Error>,
+        written: Result<Written, Error>,
         what: impl Fn() -> String,
     ) -> Option<Written> {
         match written {

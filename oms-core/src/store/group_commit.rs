@@ -1,11 +1,11 @@
 //! Many use cases, one commit.
 //!
-//! A [`Job`] is a use case waiting for its turn. [`run`] takes what waits through one transaction:
-//! each job in a savepoint of its own, so that one that fails undoes only itself, and nobody is told
-//! anything before the commit. With one `fsync` for all of them, a busy service writes several times
-//! as many orders a second as with one each.
+//! A `Job` is a use case waiting for its turn. `run` takes what waits through one transaction:
+//! each job in a savepoint of its own, so that one that fails undoes only itself, and nobody is
+//! told anything before the commit. With one `fsync` for all of them, a busy service writes many
+//! times as many orders a second as with one each.
 //!
-//! Two ways to drive it: [`Worker`] is a thread that takes what waits (live); [`Inline`] lets the
+//! Two ways to drive it: `Worker` is a thread that takes what waits (live); `Inline` lets the
 //! first waiter run the batch (simulation, and anything in memory). The batching is the same code.
 
 mod inline;

@@ -1,11 +1,12 @@
 //! SQLite through `rusqlite`: every use case is one synchronous function with its SQL beside it.
 //!
-//! A use case sees a connection inside an open transaction and never commits: [`group_commit`] does,
-//! for many at once. Live, a writer and a reader thread own a connection each; in memory (under the
-//! simulator) the callers themselves run what waits, on one connection that outlives them.
+//! A use case sees a connection inside an open transaction and never commits: [`group_commit`]
+//! does, for many at once. Live, a writer and a reader thread own a connection each; in memory
+//! (under the simulator) the callers themselves run what waits, on one connection that outlives
+//! them.
 //!
-//! Read in this order: `schema.sql`, [`aggregate`] (an order as one transaction sees it), [`claim`],
-//! [`settle`], [`notices`], [`operate`], [`quota`].
+//! Read in this order: `schema.sql`, `aggregate` (an order as one transaction sees it), `claim`,
+//! `settle`, `notices`, `operate`, `quota`.
 //!
 //! [`group_commit`]: super::group_commit
 
@@ -135,7 +136,7 @@ impl SqliteStore {
         point: SchedulingPoint,
         options: Options,
     ) -> SqliteStore {
-        let driver = Inline::new(database.connection(), point, watch(&options));
+        let driver = Inline::new(database.clone(), point, watch(&options));
         SqliteStore::with(Driver::Inline(driver), options)
     }
 

@@ -1,5 +1,5 @@
-//! What group commit promises: events around each transaction, nothing half done by a killed waiter,
-//! and everything acknowledged still there when the file is opened again.
+//! What group commit promises: events around each transaction, nothing half done by a killed
+//! waiter, and everything acknowledged still there when the file is opened again.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};

@@ -39,6 +39,8 @@ pub struct CallEnd {
     pub outcome: String,
     /// The HTTP status, when there was one.
     pub status: Option<u16>,
+    /// The place of its record in the history.
+    pub place: usize,
 }
 
 impl Call {
@@ -61,7 +63,7 @@ type Open = (Option<u32>, TaskId, String, String, String);
 pub(super) fn collect(records: &[Record], plan: &Plan) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::new();
     let mut open: BTreeMap<Open, usize> = BTreeMap::new();
-    for record in records {
+    for (record_place, record) in records.iter().enumerate() {
         match &record.what {
             What::Oms(Event::CallBegin { task, api, endpoint, key }) => {
                 let place = calls.len();
@@ -81,8 +83,12 @@ pub(super) fn collect(records: &[Record], plan: &Plan) -> Vec<Call> {
             What::Oms(Event::CallEnd { task, api, endpoint, key, outcome, status }) => {
                 let call = (record.node, *task, api.clone(), endpoint.clone(), key.clone());
                 if let Some(place) = open.remove(&call) {
-                    let end = CallEnd { at: record.at, outcome: outcome.clone(), status: *status };
-                    calls[place].end = Some(end);
+                    calls[place].end = Some(CallEnd {
+                        at: record.at,
+                        outcome: outcome.clone(),
+                        status: *status,
+                        place: record_place,
+                    });
                     calls[place].over = record.at;
                 }
             }

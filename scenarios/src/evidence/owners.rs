@@ -1,6 +1,6 @@
 //! Whose a reference is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use oms_core::store::{ParcelKey, Rows};
 
@@ -42,9 +42,9 @@ impl Owners {
 
     /// The order whose id stands in front of `reference`, with no letter or digit behind it.
     pub(super) fn order_of(&self, reference: &str) -> Option<&str> {
-        let ends = |(place, next): (usize, char)| (!next.is_ascii_alphanumeric()).then_some(place);
-        let ends: BTreeSet<usize> = reference.char_indices().filter_map(ends).collect();
-        let ends = [reference.len()].into_iter().chain(ends.into_iter().rev());
+        let breaks = reference.char_indices().rev();
+        let breaks = breaks.filter(|(_, next)| !next.is_ascii_alphanumeric());
+        let ends = [reference.len()].into_iter().chain(breaks.map(|(place, _)| place));
         let mut found = ends.filter_map(|end| self.orders.get_key_value(&reference[..end]));
         found.next().map(|(id, _)| id.as_str())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use faults::Kind;
-use rusqlite::Connection;
+use oms_core::store::sqlite::hold_write_lock;
 
 use super::{Stage, background, why_skipped};
 use crate::plan::Site;
@@ -23,7 +23,7 @@ pub(super) fn disturb(stage: &Stage<'_>) {
         background(async move {
             clock.sleep_until(from).await;
             while clock.now() < until {
-                if let Ok(lock) = take_lock(&path) {
+                if let Ok(lock) = hold_write_lock(path.as_ref()) {
                     clock.sleep_until(until).await;
                     drop(lock);
                     return;
@@ -32,11 +32,4 @@ pub(super) fn disturb(stage: &Stage<'_>) {
             }
         });
     }
-}
-
-/// A connection that holds the write lock until it is dropped.
-fn take_lock(path: &str) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    Ok(connection)
 }

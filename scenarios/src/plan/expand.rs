@@ -25,7 +25,7 @@ mod tests {
             name = "expanded"
             why = "Everything that can be written is written."
             bad = ["ORD-2"]
-            workload = { orders = 2, over = "1m 30s", order = [{ index = 2, phone = "02-123-4567" }] }
+            workload = { orders = 2, over = "1m 30s", order = [{ index = 2, phone = "02-1-2" }] }
             neighbour = { from = "10s", for = "30s", calls_per_second = 20.0 }
             expect = { completed = 1, refused = 1, must_reach = ["ban"] }
             scan = [{ order = 1, at = "3s" }]

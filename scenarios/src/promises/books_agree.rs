@@ -106,10 +106,9 @@ fn live<'a>(
     evidence: &'a Evidence,
     order: &OrderView,
     number: u32,
-) -> impl Iterator<Item = &'a Booking> {
+) -> impl Iterator<Item = &'a Booking> + use<'a> {
     let parcel = ParcelKey { order: order.id.clone(), number };
-    let bookings: Vec<_> = evidence.bookings_of(&parcel).collect();
-    bookings.into_iter().filter(|booking| booking.is_live())
+    evidence.bookings_of(&parcel).filter(|booking| booking.is_live())
 }
 
 fn check_parcel(
@@ -124,8 +123,8 @@ fn check_parcel(
         ParcelState::Booked => match held.first() {
             None => Some(Violation::NotHeld { parcel: key, invoice_no }),
             Some(first) => {
-                let same = |held: &&Booking| Some(held.invoice_no.as_str()) == invoice_no.as_deref();
-                let other = !held.iter().any(same);
+                let written = invoice_no.as_deref();
+                let other = !held.iter().any(|held| Some(held.invoice_no.as_str()) == written);
                 let held = Box::new(Booked::from(*first));
                 other.then_some(Violation::OtherNumber { parcel: key, invoice_no, held })
             }
@@ -161,9 +160,7 @@ fn check_notice(
     order: &OrderView,
     notice: &NoticeView,
 ) -> Option<Violation> {
-    let mut messages = evidence.messenger.messages.iter();
-    let accepted =
-        messages.find(|message| evidence.order_of_message(message) == Some(order.id.as_str()));
+    let accepted = evidence.messages_of(&order.id).next();
     let key = format!("{}:{}", order.id, notice.event);
     match (notice.state, accepted) {
         (NoticeState::Sent, None) if evidence.messenger.totals.messages_dropped == 0 => {
@@ -247,7 +244,8 @@ mod tests {
     #[test]
     fn a_notification_said_to_be_sent_or_refused_must_be_so_at_the_gateway() {
         let sent = Builder::clean(2).without_messages();
-        assert!(said(&check(&sent.evidence())).starts_with("ORD-1:shipped is sent in the database"));
+        let heard = said(&check(&sent.evidence()));
+        assert!(heard.starts_with("ORD-1:shipped is sent in the database"), "{heard}");
         let refused = Builder::clean(1).notice("ORD-1", "refused");
         assert!(said(&check(&refused.evidence())).contains("is refused in the database"));
         let unknown = Builder::clean(1).notice("ORD-1", "unknown");

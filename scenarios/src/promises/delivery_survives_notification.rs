@@ -70,18 +70,17 @@ fn late(evidence: &Evidence, call: &Call) -> Option<Violation> {
         return None;
     }
     let key = parcel.to_string();
-    let steps = evidence.rows.transitions.iter();
-    let steps = || steps.clone().filter(|step| step.entity == "parcel" && step.key == key);
-    let before = steps().take_while(|step| step.at < replied_at).last();
+    let before = evidence.steps_of(&key).take_while(|step| step.at < replied_at).last();
     let booked = ParcelState::Booked.as_str();
     if before.is_some_and(|step| step.to == booked) {
         return None;
     }
-    let recorded = steps().find(|step| step.to == booked && step.at >= call.begun);
+    let mut steps = evidence.steps_of(&key);
+    let recorded = steps.find(|step| step.to == booked && step.at >= call.begun);
     // Live, a drill second is as short as its factor makes it; the disk does not know.
     let within = RECORDED_WITHIN.mul_f64(evidence.clock_factor.max(1.0));
     // A transaction that was held open writes its own moment, and commits at another.
-    let recorded_at = recorded.map(|step| step.at.max(committed_at(evidence, call, replied_at)));
+    let recorded_at = recorded.map(|step| step.at.max(committed_at(evidence, call)));
     if recorded_at.is_some_and(|at| at <= replied_at + within) {
         return None;
     }
@@ -96,17 +95,17 @@ fn late(evidence: &Evidence, call: &Call) -> Option<Violation> {
     })
 }
 
-/// When the task that heard the reply next committed anything but permits; the reply's own moment if never.
-fn committed_at(evidence: &Evidence, call: &Call, replied_at: Timestamp) -> Timestamp {
-    let committed = evidence.records.iter().find(|record| match &record.what {
+/// When the task that heard the reply next committed anything but permits; the epoch if never.
+fn committed_at(evidence: &Evidence, call: &Call) -> Timestamp {
+    let heard = call.end.as_ref().map_or(evidence.records.len(), |end| end.place);
+    let committed = evidence.records[heard..].iter().find(|record| match &record.what {
         What::Oms(Event::TxEnd { task, op, committed: true }) => {
             let permit = matches!(op.as_str(), "take-permits" | "block-quota");
-            let same_task = *task == call.task && record.node == call.node;
-            same_task && !permit && record.at >= replied_at
+            *task == call.task && record.node == call.node && !permit
         }
         _ => false,
     });
-    committed.map_or(replied_at, |record| record.at)
+    committed.map_or(Timestamp::EPOCH, |record| record.at)
 }
 
 /// Whether somebody else had taken the parcel over when the reply came.
@@ -194,6 +193,16 @@ mod tests {
         assert_eq!(check(&late().fenced("ORD-1/1", 1_500).evidence()), Finding::default());
         assert_ne!(check(&late().crash(1, 1_001).evidence()), Finding::default(), "another node");
         assert_ne!(check(&late().crash(0, 970).evidence()), Finding::default(), "before it");
+    }
+
+    #[test]
+    fn faults_of_the_store_that_were_only_counted_excuse_a_delay() {
+        let busy = faults::Fault::new(faults::Kind::Busy);
+        let counted = |times| {
+            recorded_at(Some(60_000)).plan(|plan| plan.faults = vec![busy.clone()]).counted(times)
+        };
+        assert_eq!(check(&counted(0).evidence()).violations.len(), 1);
+        assert_eq!(check(&counted(1).evidence()), Finding::default());
     }
 
     #[test]

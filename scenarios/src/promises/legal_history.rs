@@ -105,10 +105,12 @@ fn rows(evidence: &Evidence) -> Vec<(&'static str, String, &'static str)> {
     for order in &evidence.rows.orders {
         let id = &order.id;
         rows.push(("order", id.clone(), order.state.as_str()));
-        let parcels = order.parcels.iter();
-        rows.extend(parcels.map(|row| ("parcel", format!("{id}/{}", row.number), row.state.as_str())));
-        let notices = order.notices.iter();
-        rows.extend(notices.map(|row| ("notice", format!("{id}:{}", row.event), row.state.as_str())));
+        for parcel in &order.parcels {
+            rows.push(("parcel", format!("{id}/{}", parcel.number), parcel.state.as_str()));
+        }
+        for notice in &order.notices {
+            rows.push(("notice", format!("{id}:{}", notice.event), notice.state.as_str()));
+        }
     }
     rows
 }

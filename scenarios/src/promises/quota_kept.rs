@@ -24,7 +24,9 @@ use crate::history::What;
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Violation {
     /// The service's own calls filled the window.
-    #[error("{api} answered 429 to {endpoint} at {at}: {own} own calls in {per:?}, {allowed} allowed")]
+    #[error(
+        "{api} answered 429 to {endpoint} at {at}: {own} own calls in {per:?}, {allowed} allowed"
+    )]
     Overdrawn {
         /// `carrier` or `messenger`.
         api: &'static str,
@@ -103,8 +105,8 @@ fn carrier(evidence: &Evidence) -> Vec<Violation> {
     let calls: Vec<&Call> = evidence.calls.iter().filter(|call| call.api == "carrier").collect();
     let requests = &evidence.carrier.requests;
     let judged = limited(requests).filter_map(|request| {
-        let excused =
-            neighbour_called(evidence, request.at, longest) || came_late(requests, request, longest);
+        let excused = neighbour_called(evidence, request.at, longest)
+            || came_late(requests, request, longest);
         judge("carrier", request, &calls, &windows, excused)
     });
     judged.collect()

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use clockwork::Timestamp;
-use oms_core::store::{ParcelOutcome, ParcelWork, Result, Store, Written};
+use oms_core::store::{Claim, Claimed, ParcelOutcome, ParcelWork, Result, Store, Written};
 
 use super::Sabotage;
 use super::tapped_store::{Tap, TappedStore};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "lease-ignored",
-    why: "`UPDATE … WHERE id = ? AND token = ?` touched no row, and nobody looked at the count",
+    why: "nobody looks at the lease's end before a call, and when `UPDATE … WHERE token = ?` \
+          touches no row, nobody looks at the count",
     breaks: "no-double-shipment",
     seen_in: &["sleeps-through-lease"],
     seams: |env, _| env.store = Arc::new(TappedStore::new(env.store.clone(), LooksAway)),
@@ -22,6 +23,14 @@ struct LooksAway;
 
 #[async_trait]
 impl Tap for LooksAway {
+    async fn claim_parcels(&self, store: &dyn Store, claim: Claim) -> Result<Claimed<ParcelWork>> {
+        let mut claimed = store.claim_parcels(claim).await?;
+        for work in &mut claimed.work {
+            work.lease.until = Timestamp::MAX;
+        }
+        Ok(claimed)
+    }
+
     async fn settle_parcel(
         &self,
         store: &dyn Store,

@@ -1,4 +1,4 @@
-//! A store with the writing of parcels replaced.
+//! A store with the claiming or the writing of parcels replaced.
 
 use std::sync::Arc;
 
@@ -11,9 +11,14 @@ use oms_core::store::{
     UnitOfWork, Written,
 };
 
-/// The use case that a bug may replace; the others go straight through.
+/// The use cases that a bug may replace; the others go straight through.
 #[async_trait]
 pub(super) trait Tap: Send + Sync {
+    /// In place of the store's own.
+    async fn claim_parcels(&self, store: &dyn Store, claim: Claim) -> Result<Claimed<ParcelWork>> {
+        store.claim_parcels(claim).await
+    }
+
     /// In place of the store's own.
     async fn settle_parcel(
         &self,
@@ -39,7 +44,7 @@ impl<T: Tap> TappedStore<T> {
 #[async_trait]
 impl<T: Tap> Store for TappedStore<T> {
     async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
-        self.inner.claim_parcels(claim).await
+        self.tap.claim_parcels(self.inner.as_ref(), claim).await
     }
     async fn settle_parcel(
         &self,

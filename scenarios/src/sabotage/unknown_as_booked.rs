@@ -11,7 +11,7 @@ pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "unknown-as-booked",
     why: "a time-out is taken for a success, since \"it usually went through\"",
     breaks: "books-agree",
-    seen_in: &["late-delivery", "garbage-replies"],
+    seen_in: &["garbage-replies"],
     seams: |env, _| env.policies.booking = Arc::new(Optimist),
     ..Sabotage::NONE
 };

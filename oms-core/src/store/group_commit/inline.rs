@@ -1,11 +1,11 @@
 //! The first waiter runs the batch: no thread, so that one seed gives one history.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clockwork::BoxFuture;
-use rusqlite::Connection;
 
 use super::{Access, Job, Queue, Reply, Watch, run, undo};
+use crate::store::sqlite::SharedDatabase;
 use crate::store::{Error, Result};
 
 /// Where a simulator may let others run, or kill the caller: awaited before and after each job.
@@ -19,14 +19,14 @@ pub fn no_scheduling_point() -> SchedulingPoint {
 /// Runs jobs on the caller's own task.
 pub(in crate::store) struct Inline {
     queue: Queue,
-    database: Arc<Mutex<Connection>>,
+    database: SharedDatabase,
     point: SchedulingPoint,
     watch: Watch,
 }
 
 impl Inline {
     pub(in crate::store) fn new(
-        database: Arc<Mutex<Connection>>,
+        database: SharedDatabase,
         point: SchedulingPoint,
         watch: Watch,
     ) -> Inline {
@@ -63,7 +63,7 @@ impl Inline {
     }
 
     fn run_batch(&self) {
-        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = self.database.lock();
         // Left open only by a job that panicked.
         undo(&database);
         run(&database, self.queue.take(), Access::Write, &self.watch);

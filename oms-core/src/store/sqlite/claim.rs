@@ -33,7 +33,7 @@ pub(super) fn parcels(db: &Connection, claim: &Claim) -> Result<Claimed<ParcelWo
     Ok(Claimed { work, next_due: next_due(db, left)?, taken })
 }
 
-/// A row that is due, already under its new lease; `left_behind` is the end of a lease that ran out.
+/// A row that is due, already under its new lease; `left_behind` is the end of one that ran out.
 struct Due<W> {
     work: W,
     left_behind: Option<Timestamp>,
@@ -143,8 +143,8 @@ fn next_due(db: &Connection, sql: &str) -> Result<Option<Timestamp>> {
 
 /// Leases notifications that are due, oldest first.
 ///
-/// A queued one becomes `sending`, for its request may be under way from now on; one whose lease ran
-/// out while `sending` becomes `unknown`.
+/// A queued one becomes `sending`, for its request may be under way from now on; one whose lease
+/// ran out while `sending` becomes `unknown`.
 pub(super) fn notices(db: &Connection, claim: &Claim) -> Result<Claimed<NoticeWork>> {
     let mut taken = Vec::new();
     let mut work = Vec::new();

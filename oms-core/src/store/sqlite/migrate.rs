@@ -1,4 +1,4 @@
-//! Brings a database to the schema of this program. Safe to run twice, and by two processes at once.
+//! Brings a database to the schema of this program. Safe to run twice, and by two at once.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -21,8 +21,8 @@ pub(super) enum Decision {
 
 /// How many of `want` calls may start at `now`.
 ///
-/// `ends` are the ends of the calls so far, latest first; a call that may still be under way has its
-/// latest possible end, in the future. It suffices to give as many as the largest window has calls.
+/// `ends` are the ends of the calls so far, latest first; a call that may still be under way has
+/// its latest possible end, in the future. As many as the largest window has calls suffice.
 pub(super) fn decide(
     ends: &[Timestamp],
     windows: &[Window],

@@ -1,6 +1,9 @@
--- Moments are microseconds since the Unix epoch. A row is worked on when `due_at` has come; while it
--- is leased, `due_at` is the lease's end, so that one index finds both what is due and what was left
--- behind. A row that is held or at rest has none.
+-- Moments are microseconds since the Unix epoch. A row is worked on when `due_at` has come; while
+-- it is leased, `due_at` is the lease's end, so that one index finds both what is due and what was
+-- left behind. A row that is held or at rest has none.
+--
+-- Orders are never deleted, and parcels and notices are only written by transactions that have read
+-- or written their order, so no foreign key guards them.
 
 CREATE TABLE orders (
     id           TEXT    NOT NULL PRIMARY KEY,
@@ -15,7 +18,7 @@ CREATE TABLE orders (
 CREATE INDEX orders_by_state ON orders (state, id);
 
 CREATE TABLE parcels (
-    order_id      TEXT    NOT NULL REFERENCES orders (id),
+    order_id      TEXT    NOT NULL,
     number        INTEGER NOT NULL,
     state         TEXT    NOT NULL,
     -- The intent: the exact request, written before it is sent.
@@ -44,7 +47,7 @@ CREATE INDEX parcels_by_state ON parcels (state, order_id);
 
 -- The outbox, and the log of what was sent.
 CREATE TABLE notices (
-    order_id       TEXT    NOT NULL REFERENCES orders (id),
+    order_id       TEXT    NOT NULL,
     event          TEXT    NOT NULL,
     state          TEXT    NOT NULL,
     msg_key        TEXT,
@@ -102,7 +105,7 @@ CREATE TABLE quotas (
 CREATE TABLE permits (
     quota   TEXT    NOT NULL,
     id      INTEGER NOT NULL,
-    ends_at INTEGER NOT NULL, -- when the call ended; its latest possible end while that is not known
+    ends_at INTEGER NOT NULL, -- when the call ended; while that is not known, at the latest
     PRIMARY KEY (quota, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX permits_by_end ON permits (quota, ends_at);
