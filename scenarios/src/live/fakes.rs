@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use faults::{CrashSignal, Fault, Fired};
+use faults::{Fault, Fired};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
@@ -21,8 +21,8 @@ pub(super) struct RunningFake {
     admin: String,
     pub(super) credentials: Value,
     client: reqwest::Client,
-    /// Told whenever the fake sees a call that a node is to die over.
-    pub(super) signals: broadcast::Sender<CrashSignal>,
+    /// Told whenever the fake sees the call that a fault on a node waits for.
+    pub(super) signals: broadcast::Sender<Fault>,
 }
 
 /// The first line that a fake says.
@@ -33,12 +33,11 @@ struct Greeting {
     credentials: Value,
 }
 
-/// What it says later.
+/// What it says later: that it sees the call that a fault on a node waits for.
 #[derive(Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-enum Said {
-    #[serde(alias = "stall")]
-    Crash(Box<CrashSignal>),
+struct Said {
+    /// The fault's place among those that the fake was given.
+    index: usize,
 }
 
 /// Starts the fake of `site` with the plan's settings and faults.
@@ -75,16 +74,18 @@ pub(super) async fn start(stage: &Stage<'_>, site: Site) -> Result<RunningFake, 
         signals: signals.clone(),
     };
     fake.install(stage, seed).await?;
-    background(listen(child, signals));
+    let faults = plan.faults_at(site).map(|(_, fault)| fault.clone()).collect();
+    background(listen(child, faults, signals));
     Ok(fake)
 }
 
 /// Passes on what the fake says. Holds the process: it ends with the runner.
-async fn listen(mut child: Child, signals: broadcast::Sender<CrashSignal>) {
+async fn listen(mut child: Child, faults: Vec<Fault>, signals: broadcast::Sender<Fault>) {
     while let Ok(Some(line)) = child.lines.next_line().await {
-        if let Ok(Said::Crash(signal)) = serde_json::from_str(&line) {
+        let said: Option<Said> = serde_json::from_str(&line).ok();
+        if let Some(fault) = said.and_then(|said| faults.get(said.index)) {
             // Nobody listens before the nodes stand, or after the run: then nobody is to die.
-            let _ = signals.send(*signal);
+            let _ = signals.send(fault.clone());
         }
     }
     child.ended().await;

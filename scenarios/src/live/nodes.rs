@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clockwork::Clock;
-use faults::{CrashSignal, Fault, Kind};
+use faults::{Fault, Kind};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use tokio::sync::broadcast;
@@ -120,11 +120,11 @@ fn arguments(
 }
 
 /// Kills or stalls nodes whenever a fake sees the call that they wait for.
-pub(super) fn obey(nodes: &Nodes, signals: &broadcast::Sender<CrashSignal>) {
+pub(super) fn obey(nodes: &Nodes, signals: &broadcast::Sender<Fault>) {
     let (nodes, mut signals) = (nodes.clone(), signals.subscribe());
     background(async move {
-        while let Ok(signal) = signals.recv().await {
-            nodes.fell(&signal.fault);
+        while let Ok(fault) = signals.recv().await {
+            nodes.fell(&fault);
         }
     });
 }
