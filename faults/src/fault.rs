@@ -262,9 +262,12 @@ impl Fault {
     /// Why no real process or socket can do this fault; `None` when one can.
     pub fn only_simulated(&self) -> Option<&'static str> {
         match self.kind.target() {
+            // Somebody else may hold a real database's write lock for a time.
+            Target::Store if self.kind == Kind::Busy && self.is_window() => {
+                self.until.is_none().then_some("a real lock is given back some time")
+            }
             Target::Store => Some("a real store does not fail on command"),
             Target::Node if self.point.is_some() => Some("only the simulator has such points"),
-            Target::Node if self.kind == Kind::ClockSkew => Some("the clock belongs to all"),
             Target::Connection if self.kind == Kind::ConnectTimeout && !self.is_window() => {
                 Some("a listening port cannot ignore one connection and take the next")
             }
@@ -399,8 +402,9 @@ mod tests {
             ("kind = 'crash'\nwhen = 'before'\nendpoint = 'RegBook'\nnth = 4", true),
             ("kind = 'stall'\nby = '40s'\nfrom = '5s'", true),
             ("kind = 'stall'\nby = '40s'\npoint = 9", false),
-            ("kind = 'clock-skew'\nby = '90s'\nnode = 1", false),
-            ("kind = 'busy'\nendpoint = 'settle'\nrate = 0.02", false),
+            ("kind = 'clock-skew'\nby = '90s'\nnode = 1", true),
+            ("kind = 'busy'\nfrom = '5s'\nuntil = '9s'", true),
+            ("kind = 'busy'\nendpoint = 'settle-parcel'\nrate = 0.02", false),
             ("kind = 'slow'\nby = '2s'", false),
         ] {
             let fault = fault(toml);

@@ -171,7 +171,7 @@ pub struct Service {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Calls {
-    /// `http://HOST:PORT` or `https://…`, without a path.
+    /// `http://HOST:PORT`, without a path; https is not in this build.
     pub url: String,
     /// Until the connection stands.
     #[serde(with = "humantime_serde")]

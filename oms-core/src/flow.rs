@@ -35,8 +35,10 @@ pub struct Flow {
 /// What a step came to, for whoever takes the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The work moved on; something else may have fallen due.
+    /// The work moved on, and something else may have fallen due by it.
     Moved,
+    /// The work has come to rest, and nothing follows.
+    Rested,
     /// The work was put back until it is due again.
     PutBack,
     /// Another worker has taken over, or the database did not answer: nothing more to do here.

@@ -33,7 +33,7 @@ struct Lane {
     busy: AtomicUsize,
     /// At most so many: slowness of one API never takes what the other needs.
     at_once: usize,
-    /// Something may have fallen due, or a step has ended.
+    /// Something may have fallen due, or a full lane has room again.
     wake: Notify,
 }
 
@@ -192,8 +192,11 @@ impl Shared {
         let work = async move {
             // Frees the slot also when the step panics.
             let _slot = Slot { shared: shared.clone(), lane };
-            if step.await == Step::Moved {
-                shared.wake();
+            match step.await {
+                // Siblings may have to be called back, and the customer told.
+                Step::Moved => shared.wake(),
+                Step::PutBack => lane(&shared).wake.notify_one(),
+                Step::Rested | Step::Lost => {}
             }
         };
         self.env.spawner.spawn(name, Box::pin(work));
@@ -215,7 +218,10 @@ struct Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let lane = (self.lane)(&self.shared);
-        lane.busy.fetch_sub(1, Ordering::AcqRel);
-        lane.wake.notify_one();
+        let busy = lane.busy.fetch_sub(1, Ordering::AcqRel);
+        // A lane that was full may have left work behind that was due.
+        if busy == lane.at_once {
+            lane.wake.notify_one();
+        }
     }
 }

@@ -188,7 +188,7 @@ impl ParcelState {
             By::Core => matches!(
                 (self, to),
                 (Planned, Intended | Cancelled)
-                    | (Intended, Booked | Refused | Unknown | Cancelled)
+                    | (Intended, Booked | Refused | Unknown)
                     | (Unknown, Booked | Planned | Attention)
                     | (Booked, Cancelling)
                     | (Cancelling, Cancelled | Booked | Attention)

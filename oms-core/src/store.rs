@@ -9,8 +9,10 @@
 pub mod group_commit;
 mod patience;
 pub mod sqlite;
+mod view;
 
 pub use patience::{Patience, patiently};
+pub use view::{Census, Filter, NoticeView, OrderView, ParcelView, Rows, Transition};
 
 use std::fmt;
 
@@ -19,7 +21,7 @@ use clockwork::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::order::Order;
-use crate::state::{By, NoticeState, OrderState, ParcelState};
+use crate::state::{NoticeState, OrderState, ParcelState};
 
 /// A use case that did not come to its end.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -408,115 +410,6 @@ pub enum Operated {
     NotFound,
     /// The order's state does not allow it.
     Refused(String),
-}
-
-/// An order as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderView {
-    /// Its id.
-    pub id: String,
-    /// Where it stands.
-    pub state: OrderState,
-    /// Why, if it is not going well.
-    pub reason: Option<String>,
-    /// When it was taken in.
-    pub created_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-    /// Its parcels.
-    pub parcels: Vec<ParcelView>,
-    /// Its notifications.
-    pub notices: Vec<NoticeView>,
-}
-
-/// A parcel as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParcelView {
-    /// Its number, from 1.
-    pub number: u32,
-    /// Where it stands.
-    pub state: ParcelState,
-    /// The carrier's reference, once one is written down.
-    pub cust_use_no: Option<String>,
-    /// 운송장번호, once one is written down.
-    pub invoice_no: Option<String>,
-    /// Why, if it is not going well.
-    pub reason: Option<String>,
-    /// Since when its outcome is unknown.
-    pub unknown_since: Option<Timestamp>,
-}
-
-/// A notification as it is shown; with the log of its sending.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NoticeView {
-    /// What is told.
-    pub event: String,
-    /// Where it stands.
-    pub state: NoticeState,
-    /// The gateway's key of the message.
-    pub msg_key: Option<String>,
-    /// The gateway's code of the delivery, once reported.
-    pub report_code: Option<String>,
-    /// The channel of the delivery, once reported.
-    pub report_channel: Option<String>,
-    /// Why, if it is not going well.
-    pub reason: Option<String>,
-}
-
-/// Which orders to list, by id.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Only in this state.
-    pub state: Option<OrderState>,
-    /// Only with a parcel in this state.
-    pub parcel_state: Option<ParcelState>,
-    /// Only after this id.
-    pub after: Option<String>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-/// How many of each, and what is oldest.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Census {
-    /// Orders by state.
-    pub orders: std::collections::BTreeMap<OrderState, u64>,
-    /// Parcels by state.
-    pub parcels: std::collections::BTreeMap<ParcelState, u64>,
-    /// Notifications by state.
-    pub notices: std::collections::BTreeMap<NoticeState, u64>,
-    /// Leases that are held.
-    pub leases: u64,
-    /// Since when the oldest unknown outcome is unknown.
-    pub oldest_unknown: Option<Timestamp>,
-}
-
-/// One walked edge of a state machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transition {
-    /// Its place in the log.
-    pub id: i64,
-    /// When.
-    pub at: Timestamp,
-    /// `order`, `parcel` or `notice`.
-    pub entity: String,
-    /// `ORD-1`, `ORD-1/1` or `ORD-1:shipped`.
-    pub key: String,
-    /// From; `None` at its birth.
-    pub from: Option<String>,
-    /// To.
-    pub to: String,
-    /// Who.
-    pub by: By,
-}
-
-/// Everything that a judge reads.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Rows {
-    /// All orders, by id.
-    pub orders: Vec<OrderView>,
-    /// All walked edges, in order.
-    pub transitions: Vec<Transition>,
 }
 
 /// A transaction held open on purpose. Dropping it rolls back.

@@ -1,7 +1,7 @@
 //! `drill list | run | replay | check | serve | schema`.
 //!
 //! Exit codes: 0 held · 1 violated · 2 usage or bad file · 3 inconclusive · 4 not deterministic ·
-//! 70 internal; of several the worst, in the order 70, 4, 1, 3, 0.
+//! 70 internal · 130 interrupted; of several the worst, in the order 70, 4, 1, 3, 0.
 
 mod check;
 mod children;
@@ -11,12 +11,15 @@ mod progress;
 mod replay;
 mod run;
 mod serve;
+mod signals;
 
 use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::plan::Plan;
@@ -24,9 +27,13 @@ use crate::sabotage::{self, Sabotage};
 use crate::verdict::exit;
 use crate::{catalogue, history, plan, runner, strategies};
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 held, 1 violated, 2 usage or bad file, 3 inconclusive,
+4 not deterministic, 70 internal; of several the worst.";
+
 /// Failure drills for order systems that ship
 #[derive(Debug, Parser)]
-#[command(name = "drill", version, propagate_version = true)]
+#[command(name = "drill", version, propagate_version = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -52,13 +59,18 @@ enum Command {
 #[derive(Debug, Clone, Args)]
 struct Broken {
     /// How external calls are placed around transactions
-    #[arg(long, value_name = "S", default_value = "durable",
-        value_parser = PossibleValuesParser::new(strategies::ALL.iter().map(|s| s.name)))]
+    #[arg(long, value_name = "S", default_value = strategies::ALL[0].name,
+        value_parser = named(strategies::ALL.iter().map(|s| (s.name, s.says))))]
     strategy: String,
     /// Plants a bug, to see which promise falls
     #[arg(long, value_name = "NAME",
-        value_parser = PossibleValuesParser::new(sabotage::ALL.iter().map(|s| s.name)))]
+        value_parser = named(sabotage::ALL.iter().map(|s| (s.name, s.why))))]
     sabotage: Option<String>,
+}
+
+/// Names with what each says.
+fn named(names: impl Iterator<Item = (&'static str, &'static str)>) -> PossibleValuesParser {
+    PossibleValuesParser::new(names.map(|(name, says)| PossibleValue::new(name).help(says)))
 }
 
 impl Broken {
@@ -84,14 +96,20 @@ enum Error {
     NoSuchDrill { name: String, near: Option<&'static str> },
     #[error("{0}")]
     Plan(#[source] plan::Error),
-    #[error("history")]
-    History(#[source] history::Error),
+    #[error("{}", file.display())]
+    History {
+        file: PathBuf,
+        #[source]
+        source: Box<history::Error>,
+    },
     #[error("{0}")]
     Usage(String),
     #[error("orders")]
     Orders(#[source] oms_core::intake::Error),
     #[error(transparent)]
     Run(#[from] runner::Error),
+    #[error("interrupted")]
+    Interrupted,
     #[error("{what}")]
     Io {
         what: String,
@@ -103,12 +121,12 @@ enum Error {
 impl Error {
     fn exit_code(&self) -> u8 {
         match self {
-            Error::Run(_) => exit::INTERNAL,
-            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => 0,
-            Error::Io { .. } => exit::INTERNAL,
+            Error::Run(error) if error.is_usage() => exit::USAGE,
+            Error::Run(_) | Error::Io { .. } => exit::INTERNAL,
+            Error::Interrupted => exit::INTERRUPTED,
             Error::NoSuchDrill { .. }
             | Error::Plan(_)
-            | Error::History(_)
+            | Error::History { .. }
             | Error::Usage(_)
             | Error::Orders(_) => exit::USAGE,
         }
@@ -130,21 +148,30 @@ pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(exit::USAGE));
         }
     };
-    let done = match cli.command {
+    // A panic has told its message; only its exit code would be none of the contract's.
+    let done = catch_unwind(AssertUnwindSafe(|| obey(cli.command)));
+    ExitCode::from(match done {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => tell(&error),
+        Err(_) => exit::INTERNAL,
+    })
+}
+
+fn obey(command: Command) -> Result<u8, Error> {
+    match command {
         Command::List(args) => list::list(&args),
         Command::Run(args) => run::run(args),
         Command::Replay(args) => replay::replay(&args),
         Command::Check(args) => check::check(&args),
         Command::Serve(args) => serve::serve(args),
         Command::Schema => print(&plan::schema::text()).map(|()| exit::HELD),
-    };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("error: {}", chain(&error));
-            ExitCode::from(error.exit_code())
-        }
     }
+}
+
+/// Tells an error and gives its exit code.
+fn tell(error: &Error) -> u8 {
+    eprintln!("error: {}", chain(error));
+    error.exit_code()
 }
 
 /// An error with all its causes; a cause that its effect has told already is left out.
@@ -161,29 +188,54 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Writes an answer; whoever closes the pipe has enough.
+/// Writes an answer. Whoever closes the pipe has enough: that changes no verdict.
 fn print(text: &str) -> Result<(), Error> {
-    use std::io::Write;
-    let failed = |source| Error::Io { what: "output".to_owned(), source };
-    std::io::stdout().write_all(text.as_bytes()).map_err(failed)
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(source) if source.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::Io { what: "output".to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A runtime for what needs real sockets and processes.
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|source| Error::Io { what: "asynchronous runtime".to_owned(), source })
+}
+
+/// A plan that was asked for.
+struct Chosen {
+    plan: Plan,
+    /// Its file, when it is none of the catalogue.
+    file: Option<PathBuf>,
+}
+
+impl From<Plan> for Chosen {
+    fn from(plan: Plan) -> Chosen {
+        Chosen { plan, file: None }
+    }
 }
 
 /// The plans that are meant by `names`: drills of the catalogue or files; all drills when none is
 /// named.
-fn plans(names: &[String]) -> Result<Vec<Plan>, Error> {
+fn plans(names: &[String]) -> Result<Vec<Chosen>, Error> {
     if names.is_empty() {
-        return catalogue::plans().map_err(Error::Plan);
+        let plans = catalogue::plans().map_err(Error::Plan)?;
+        return Ok(plans.into_iter().map(Chosen::from).collect());
     }
     names.iter().map(|name| plan(name)).collect()
 }
 
-fn plan(name: &str) -> Result<Plan, Error> {
+fn plan(name: &str) -> Result<Chosen, Error> {
     if let Some(plan) = catalogue::named(name) {
-        return plan.map_err(Error::Plan);
+        return plan.map(Chosen::from).map_err(Error::Plan);
     }
     let path = PathBuf::from(name);
     if path.is_file() {
-        return Plan::load(&path).map_err(Error::Plan);
+        let plan = Plan::load(&path).map_err(Error::Plan)?;
+        return Ok(Chosen { plan, file: Some(path) });
     }
     let known = catalogue::FILES.iter().map(|file| file.name);
     let near = plan::near(name, known);

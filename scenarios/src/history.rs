@@ -145,8 +145,6 @@ pub enum Step {
 pub enum Phase {
     /// Orders come in and faults fire.
     Chaos,
-    /// No fault fires any more; everything has a bounded time to settle.
-    Heal,
     /// Ledgers and rows are read.
     FinalReads,
 }

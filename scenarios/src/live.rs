@@ -14,6 +14,7 @@ mod locking;
 mod nodes;
 mod reading;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ use crate::workload::{self, Offer};
 pub const SPEED: f64 = 20.0;
 
 /// Live drills at once, unless it is said otherwise: they mostly wait.
-pub const AT_ONCE: usize = 4;
+pub const AT_ONCE: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 /// How a live run is made.
 #[derive(Debug, Clone)]
@@ -72,6 +73,15 @@ pub enum Error {
     /// A fake's admin address did not answer as it should.
     #[error("admin address of {0}")]
     Admin(Site, #[source] reqwest::Error),
+    /// The database that the user named is no database to begin with.
+    #[error("database {url}{}", if .source.is_none() { ": holds orders; a drill begins with none" } else { "" })]
+    Store {
+        /// Which.
+        url: String,
+        /// Why, when it is not that it holds orders.
+        #[source]
+        source: Option<oms_core::store::Error>,
+    },
     /// The database could not be read.
     #[error("the run's database")]
     Database(#[source] oms_core::store::Error),
@@ -126,22 +136,9 @@ impl Stage<'_> {
     }
 }
 
-/// Why a fault cannot be done with real processes; `None` when it can.
-pub fn why_skipped(fault: &Fault) -> Option<&'static str> {
-    match fault.kind {
-        Kind::Crash if fault.point.is_some() => Some("scheduling points exist in simulation only"),
-        Kind::Busy if fault.rate.is_none() && fault.nth.is_none() && fault.until.is_some() => None,
-        Kind::Busy => Some("a real lock is held for a time (`from`, `until`), not by chance"),
-        Kind::CommitFails | Kind::CommitUnknown | Kind::Disconnect | Kind::Slow => {
-            Some("the database's driver is in the process: only a simulation can lose its answer")
-        }
-        _ => None,
-    }
-}
-
 /// Whether a live run of `plan` can show anything: some fault can be done, or none is asked for.
 pub fn can_run(plan: &Plan) -> bool {
-    plan.faults.is_empty() || plan.faults.iter().any(|fault| why_skipped(fault).is_none())
+    plan.faults.is_empty() || plan.faults.iter().any(|fault| fault.only_simulated().is_none())
 }
 
 /// Runs a plan to its end and gives its history, which ends with the final reads.
@@ -150,6 +147,9 @@ pub fn can_run(plan: &Plan) -> bool {
 /// [`Error`]; what goes wrong in the run itself is history, not an error.
 pub async fn run(run: &Run<'_>, options: &Options) -> Result<History, Error> {
     let stage = set_up(run, options)?;
+    if options.store.is_some() {
+        refuse_used_store(&stage).await?;
+    }
     let carrier = fakes::start(&stage, Site::Carrier).await?;
     let gateway = fakes::start(&stage, Site::Messenger).await?;
     let nodes = nodes::start(&stage, &carrier, &gateway).await?;
@@ -185,9 +185,20 @@ fn set_up<'a>(run: &'a Run<'a>, options: &Options) -> Result<Stage<'a>, Error> {
     Ok(Stage { run, folder, spec, start: clock.now(), clock, recorder, store_url })
 }
 
+/// A database of the user's is theirs: a drill adds to none that has orders.
+async fn refuse_used_store(stage: &Stage<'_>) -> Result<(), Error> {
+    let refused = |source| Error::Store { url: stage.store_url.clone(), source };
+    let store = match reading::open(stage) {
+        Err(Error::Database(source)) => return Err(refused(Some(source))),
+        opened => opened?,
+    };
+    let census = store.census().await.map_err(|source| refused(Some(source)))?;
+    if census.orders.values().any(|count| *count > 0) { Err(refused(None)) } else { Ok(()) }
+}
+
 fn tell_what_is_skipped(stage: &Stage<'_>) {
     for (fault, planned) in stage.plan().faults.iter().enumerate() {
-        if let Some(why) = why_skipped(planned) {
+        if let Some(why) = planned.only_simulated() {
             let step = Step::FaultSkipped { fault, why: why.to_owned() };
             stage.recorder.drill(stage.clock.now(), None, step);
         }
@@ -243,7 +254,7 @@ async fn finish(
     for site in [Site::Node, Site::Store] {
         let done = |(_, fault): (usize, &Fault)| {
             let at = stage.start + fault.from.unwrap_or_default();
-            let happened = why_skipped(fault).is_none() && at <= stage.clock.now();
+            let happened = fault.only_simulated().is_none() && at <= stage.clock.now();
             Fired { fault: fault.clone(), times: u64::from(happened) }
         };
         fired.insert(site, stage.plan().faults_at(site).map(done).collect());

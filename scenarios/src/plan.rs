@@ -53,6 +53,9 @@ pub struct Plan {
     #[serde(default = "defaults::start", with = "moment")]
     #[schemars(with = "String")]
     pub start: Timestamp,
+    /// A bug to plant: one of `drill list --format json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sabotage: Option<String>,
     /// The SHA-256 of the history that this plan gives, for `drill replay`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_hash: Option<String>,
@@ -240,6 +243,7 @@ impl Plan {
             why: "Nothing goes wrong.".to_owned(),
             seed: defaults::seed(),
             start: defaults::start(),
+            sabotage: None,
             replay_hash: None,
             bad: Vec::new(),
             world: World::default(),

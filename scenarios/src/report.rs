@@ -2,10 +2,12 @@
 
 mod human;
 mod json;
+mod replayed;
 mod wrap;
 
 pub use human::human;
 pub use json::json;
+pub use replayed::{Replayed, human_replayed, json_replayed};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -91,8 +93,6 @@ pub struct Circumstances {
     pub replay: String,
     /// How long it took in real time.
     pub real: Duration,
-    /// The bug that was planted on purpose.
-    pub sabotage: Option<String>,
     /// The SHA-256 of the history.
     pub history_hash: Option<String>,
 }
@@ -116,7 +116,7 @@ impl DrillResult {
             title: plan.title().to_owned(),
             mode: evidence.mode,
             clock_factor: evidence.clock_factor,
-            sabotage: how.sabotage,
+            sabotage: plan.sabotage.clone(),
             seed: plan.seed,
             verdict: judgement.verdict,
             reasons: judgement.reasons,

@@ -1,29 +1,45 @@
 //! Runs plans and judges them: what `drill run`, `replay` and the tests share.
 
-use std::path::PathBuf;
+mod again;
+
+pub(crate) use again::quoted;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clockwork::{Clock, DrillClock, Timestamp};
+use oms_core::order::Order;
 
 use crate::evidence::Evidence;
-use crate::history::History;
+use crate::history::{History, Mode};
 use crate::live;
 use crate::plan::Plan;
 use crate::report::{Circumstances, DrillResult};
-use crate::sabotage::Sabotage;
+use crate::sabotage::{self, Sabotage};
 use crate::sim::{self, Run};
 use crate::verdict;
-use crate::workload::Offer;
+use crate::workload;
 
 /// How plans are run.
 #[derive(Clone, Default)]
 pub struct Settings {
-    /// The planted bug.
+    /// The planted bug, in place of the plan's own.
     pub sabotage: Option<&'static Sabotage>,
     /// The orders, when they are not the plan's own.
-    pub offers: Option<Arc<[Offer]>>,
+    pub orders: Option<Orders>,
     /// Where histories and verdicts are kept; nowhere without it.
     pub out: Option<PathBuf>,
+    /// The plan's file, when it is none of the catalogue.
+    pub plan_file: Option<PathBuf>,
+}
+
+/// Orders of a file.
+#[derive(Clone)]
+pub struct Orders {
+    /// The file.
+    pub file: PathBuf,
+    /// What stands in it.
+    pub orders: Arc<[Order]>,
 }
 
 /// A plan that could not be run.
@@ -58,15 +74,24 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether what was asked for cannot be done, rather than that it went wrong.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Error::Simulation { .. } => false,
+            Error::Live { source, .. } => matches!(**source, live::Error::Store { .. }),
+            Error::Keep { .. } => true,
+        }
+    }
+}
+
 /// Simulates a plan and judges it.
 ///
 /// # Errors
 /// [`Error`], when there is nothing to judge.
 pub fn simulate(plan: &Plan, settings: &Settings) -> Result<DrillResult, Error> {
     let began = now();
-    let mut history = history_of(plan, settings)?;
-    history.reads.baseline = baseline(plan, settings)?;
-    conclude(history, settings, began)
+    conclude(record(plan, settings)?, settings, began)
 }
 
 /// Runs a plan with real processes and judges it.
@@ -80,39 +105,59 @@ pub async fn run_live(
 ) -> Result<DrillResult, Error> {
     let began = now();
     let failed = |source| Error::Live { drill: plan.name.clone(), source: Box::new(source) };
-    let history = live::run(&run(plan, settings), options).await.map_err(failed)?;
+    let plan = planted(plan, settings);
+    let history = live::run(&run(&plan, settings), options).await.map_err(failed)?;
     conclude(history, settings, began)
 }
 
-/// The history of a plan's simulation, without a baseline.
+/// The history of a plan's simulation, as `--out` keeps it.
 ///
 /// # Errors
 /// [`Error::Simulation`].
-pub fn history_of(plan: &Plan, settings: &Settings) -> Result<History, Error> {
+pub fn record(plan: &Plan, settings: &Settings) -> Result<History, Error> {
+    let plan = planted(plan, settings);
+    let mut history = play(&plan, settings)?;
+    history.reads.baseline = match plan.without_the_bad() {
+        // How long the healthy orders take in the same run without the bad ones.
+        Some(healed) => {
+            let evidence = Evidence::from(play(&healed, settings)?);
+            evidence.completed_after(&evidence.healthy_orders())
+        }
+        None => None,
+    };
+    Ok(history)
+}
+
+fn play(plan: &Plan, settings: &Settings) -> Result<History, Error> {
     let failed = |source| Error::Simulation { drill: plan.name.clone(), source };
     sim::run(&run(plan, settings)).map_err(failed)
 }
 
-fn run<'a>(plan: &'a Plan, settings: &Settings) -> Run<'a> {
-    Run { plan, offers: settings.offers.clone(), sabotage: settings.sabotage }
+/// The plan with its planted bug written down, so that its history says it.
+fn planted(plan: &Plan, settings: &Settings) -> Plan {
+    let mut plan = plan.clone();
+    if let Some(sabotage) = settings.sabotage {
+        plan.sabotage = Some(sabotage.name.to_owned());
+    }
+    plan
 }
 
-/// How long the healthy orders take in the same run without the bad ones.
-fn baseline(plan: &Plan, settings: &Settings) -> Result<Option<std::time::Duration>, Error> {
-    let Some(healed) = plan.without_the_bad() else { return Ok(None) };
-    let evidence = Evidence::from(history_of(&healed, settings)?);
-    Ok(evidence.completed_after(&evidence.healthy_orders()))
+fn run<'a>(plan: &'a Plan, settings: &Settings) -> Run<'a> {
+    let offers = settings.orders.as_ref().map(|orders| {
+        let offers = workload::from_orders(plan, &orders.orders);
+        offers.into()
+    });
+    let sabotage = plan.sabotage.as_deref().and_then(sabotage::named);
+    Run { plan, offers, sabotage }
 }
 
 /// Judges a history, and keeps what is to be kept.
 fn conclude(history: History, settings: &Settings, began: Timestamp) -> Result<DrillResult, Error> {
     let kept = settings.out.as_ref().map(|out| keep_history(&history, out)).transpose()?;
-    let history_hash = kept.as_ref().map(|kept| kept.hash.clone());
     let how = Circumstances {
-        replay: replay_command(&history, settings, kept.as_ref()),
+        replay: again::command(&history, settings, kept.as_ref().map(|kept| kept.plan.as_path())),
         real: now().since(began),
-        sabotage: settings.sabotage.map(|sabotage| sabotage.name.to_owned()),
-        history_hash,
+        history_hash: kept.as_ref().map(|kept| kept.hash.clone()),
     };
     let result = judged(history, how);
     if let Some(kept) = kept {
@@ -134,17 +179,15 @@ struct Kept {
     hash: String,
 }
 
-fn keep_history(history: &History, out: &std::path::Path) -> Result<Kept, Error> {
+fn keep_history(history: &History, out: &Path) -> Result<Kept, Error> {
     let folder = out.join(&history.plan.name);
-    let failed = |path: &PathBuf| {
-        let path = path.clone();
-        move |source| Error::Keep { path, source }
-    };
-    std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
+    std::fs::create_dir_all(&folder)
+        .map_err(|source| Error::Keep { path: folder.clone(), source })?;
     write(folder.join("history.jsonl"), &history.to_bytes())?;
     let hash = history.hash();
     let mut plan = history.plan.clone();
-    plan.replay_hash = Some(hash.clone());
+    // No two live runs have the same bytes.
+    plan.replay_hash = (history.mode == Mode::Simulated).then(|| hash.clone());
     let path = folder.join("plan.toml");
     write(path.clone(), plan.to_toml().as_bytes())?;
     Ok(Kept { folder, plan: path, hash })
@@ -152,22 +195,6 @@ fn keep_history(history: &History, out: &std::path::Path) -> Result<Kept, Error>
 
 fn write(path: PathBuf, bytes: &[u8]) -> Result<(), Error> {
     std::fs::write(&path, bytes).map_err(|source| Error::Keep { path, source })
-}
-
-/// The command that runs it again: the very plan where it was kept, else the drill by name.
-fn replay_command(history: &History, settings: &Settings, kept: Option<&Kept>) -> String {
-    let live = history.mode == crate::history::Mode::Live;
-    let mut command = match kept {
-        Some(kept) if !live => format!("cargo drill replay {}", kept.plan.display()),
-        _ => format!("cargo drill run {} --seed {}", history.plan.name, history.plan.seed),
-    };
-    if live {
-        command += " --live";
-    }
-    if let Some(sabotage) = settings.sabotage {
-        command += &format!(" --sabotage {}", sabotage.name);
-    }
-    command
 }
 
 /// The wall's time, for what is shown of real durations.

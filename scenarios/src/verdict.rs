@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use faults::When;
+use faults::{Fault, When};
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Evidence, FaultCount};
@@ -36,6 +36,8 @@ pub mod exit {
     pub const NOT_DETERMINISTIC: u8 = 4;
     /// A bug of the drill itself.
     pub const INTERNAL: u8 = 70;
+    /// Ended by a signal before there was a verdict, as shells say it.
+    pub const INTERRUPTED: u8 = 130;
 
     /// Of several codes the worst.
     pub fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
@@ -189,7 +191,11 @@ fn unproven(evidence: &Evidence, reached: &BTreeSet<String>) -> Vec<String> {
 
 /// A fault in a few words: `status 502 RegBook ORD-3-1`, `crash after RegBook`, `crash point 60`.
 pub fn describe(count: &FaultCount) -> String {
-    let fault = &count.fault;
+    describe_fault(&count.fault)
+}
+
+/// As [`describe`], of a fault alone.
+pub fn describe_fault(fault: &Fault) -> String {
     let at = fault.endpoint.as_deref().or(fault.on.as_deref().filter(|on| *on != "node"));
     let when = fault.when.map(|when| match when {
         When::Before => "before".to_owned(),
@@ -209,7 +215,7 @@ pub fn describe(count: &FaultCount) -> String {
 
 #[cfg(test)]
 mod tests {
-    use faults::{Fault, Kind};
+    use faults::Kind;
 
     use super::*;
     use crate::plan::Site;

@@ -42,8 +42,12 @@ impl Flow {
     /// Writes what a step on a notification came to.
     pub(super) async fn settle_notice(&self, work: &NoticeWork, outcome: NoticeOutcome) -> Step {
         let step = match outcome {
-            NoticeOutcome::PutBack { .. } | NoticeOutcome::Unknown { .. } => Step::PutBack,
-            _ => Step::Moved,
+            NoticeOutcome::Sent { .. }
+            | NoticeOutcome::Refused { .. }
+            | NoticeOutcome::GivenUp { .. } => Step::Rested,
+            NoticeOutcome::PutBack { .. }
+            | NoticeOutcome::Unknown { .. }
+            | NoticeOutcome::NotSent { .. } => Step::PutBack,
         };
         let now = self.now();
         let store = &self.env.store;

@@ -21,12 +21,13 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<u8, Error> {
-    let history = History::load(&args.history).map_err(Error::History)?;
+    let file = &args.history;
+    let history = History::load(file)
+        .map_err(|source| Error::History { file: file.clone(), source: Box::new(source) })?;
     let how = Circumstances {
-        replay: format!("cargo drill check {}", args.history.display()),
+        replay: format!("cargo drill check {}", runner::quoted(file)),
         history_hash: Some(history.hash()),
         real: Duration::ZERO,
-        sabotage: None,
     };
     let result = runner::judged(history, how);
     print(&match args.format {

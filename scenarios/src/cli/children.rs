@@ -10,7 +10,8 @@ use crate::verdict::exit;
 
 /// Runs a child's program, when `args` ask for one.
 pub(super) fn embedded(args: &[OsString]) -> Option<ExitCode> {
-    let command = args.get(1)?.to_str()?;
+    let command = args.get(1)?.to_str().filter(|command| command.starts_with("__"))?;
+    end_with_the_runner();
     let rest = || std::iter::once(args[1].clone()).chain(args[2..].iter().cloned());
     match command {
         "__fake-cj" => Some(fake_cj::main_with_args(rest())),
@@ -18,6 +19,17 @@ pub(super) fn embedded(args: &[OsString]) -> Option<ExitCode> {
         "__oms" => Some(oms(&args[2..])),
         _ => None,
     }
+}
+
+/// Ends the process when its standard input closes: a runner that was killed closes it too, and
+/// leaves nobody behind.
+#[expect(clippy::disallowed_methods, reason = "of a real process, beside all that it simulates")]
+fn end_with_the_runner() {
+    std::thread::spawn(|| {
+        // An error is an end too.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(i32::from(exit::INTERRUPTED));
+    });
 }
 
 /// The service, with a planted bug when the first flag names one.

@@ -1,13 +1,17 @@
 //! `drill run`.
 
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
+use futures_util::StreamExt;
 
 use super::progress::Progress;
-use super::{Broken, Error, Format, orders, plans, print};
+use super::signals::told_to_end;
+use super::{Broken, Chosen, Error, Format, orders, plans, print, runtime, tell};
 use crate::live;
-use crate::plan::Plan;
 use crate::report::{self, DrillResult};
 use crate::runner::{self, Settings};
 use crate::verdict::exit;
@@ -21,16 +25,17 @@ pub(super) struct RunArgs {
     #[arg(long)]
     live: bool,
     /// Live: drill seconds in a real second
-    #[arg(long, value_name = "FACTOR", requires = "live", default_value_t = live::SPEED)]
+    #[arg(long, value_name = "FACTOR", requires = "live", default_value_t = live::SPEED,
+        value_parser = speed)]
     speed: f64,
     /// Live: so many drills at once
     #[arg(long, value_name = "N", requires = "live", default_value_t = live::AT_ONCE)]
-    jobs: usize,
+    jobs: NonZeroUsize,
     /// Live: a database in place of a fresh file, sqlite:PATH; for one drill at a time
     #[arg(long, value_name = "URL", requires = "live")]
     store: Option<String>,
     /// Draws all chance from another seed than the plan's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
     /// Your own orders as the workload, JSONL or CSV; without a drill named, of a run in which
     /// nothing fails
@@ -47,87 +52,143 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: RunArgs) -> Result<u8, Error> {
-    let mut plans = match (&args.orders, args.drills.is_empty()) {
-        (Some(_), true) => vec![orders::healthy_plan()],
+    let orders = args.orders.as_deref().map(orders::load).transpose()?;
+    let mut drills = match (&orders, args.drills.is_empty()) {
+        (Some(orders), true) => vec![orders::healthy_plan(orders).into()],
         _ => plans(&args.drills)?,
     };
-    let mut settings = Settings { sabotage: args.broken.sabotage(), ..Settings::default() };
-    settings.out.clone_from(&args.out);
-    if let Some(file) = &args.orders {
-        settings.offers = Some(orders::load(file, &mut plans)?);
+    for Chosen { plan, .. } in &mut drills {
+        if let Some(orders) = &orders {
+            orders::expect(orders, plan)?;
+        }
+        plan.seed = args.seed.unwrap_or(plan.seed);
     }
-    if let Some(seed) = args.seed {
-        // As a plan file, which TOML could not hold otherwise.
-        i64::try_from(seed).map_err(|_| Error::Usage("--seed must be below 2^63".to_owned()))?;
-        plans.iter_mut().for_each(|plan| plan.seed = seed);
+    if args.out.is_some() {
+        refuse_twins(&drills)?;
     }
+    let sabotage = args.broken.sabotage();
+    let settings = Settings { sabotage, orders, out: args.out.clone(), plan_file: None };
     let results = match args.live {
-        false => simulate(&plans, &settings)?,
-        true => run_live(&args, &plans, &settings)?,
+        false => simulate(drills, &settings),
+        true => run_live(&args, drills, &settings)?,
     };
-    print(&match args.format {
-        Format::Human => report::human(&results),
-        Format::Json => report::json(&results),
-    })?;
-    Ok(exit::worst(results.iter().map(|result| result.verdict.exit_code())))
+    conclude(results, args.format)
 }
 
-fn simulate(plans: &[Plan], settings: &Settings) -> Result<Vec<DrillResult>, Error> {
-    let mut progress = Progress::new(plans.len());
+/// Two drills of one name would be kept in one folder.
+fn refuse_twins(drills: &[Chosen]) -> Result<(), Error> {
+    let mut names = BTreeSet::new();
+    match drills.iter().find(|drill| !names.insert(drill.plan.name.as_str())) {
+        Some(Chosen { plan, .. }) => {
+            let why = format!("--out keeps a folder for each name, and two are `{}`", plan.name);
+            Err(Error::Usage(why))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Tells what came out. A drill that could not be run hides no other drill's verdict.
+fn conclude(results: Vec<Result<DrillResult, runner::Error>>, format: Format) -> Result<u8, Error> {
+    let mut judged = Vec::new();
+    let mut codes = Vec::new();
+    for result in results {
+        match result {
+            Ok(result) => {
+                codes.push(result.verdict.exit_code());
+                judged.push(result);
+            }
+            Err(error) => codes.push(tell(&Error::Run(error))),
+        }
+    }
+    if !judged.is_empty() {
+        print(&match format {
+            Format::Human => report::human(&judged),
+            Format::Json => report::json(&judged),
+        })?;
+    }
+    Ok(exit::worst(codes))
+}
+
+fn simulate(drills: Vec<Chosen>, settings: &Settings) -> Vec<Result<DrillResult, runner::Error>> {
+    let mut progress = Progress::new(drills.len());
     let mut results = Vec::new();
-    for plan in plans {
+    for Chosen { plan, file } in drills {
         progress.begins(&plan.name);
-        results.push(runner::simulate(plan, settings)?);
+        let settings = Settings { plan_file: file, ..settings.clone() };
+        results.push(runner::simulate(&plan, &settings));
         progress.ends(&plan.name);
     }
-    Ok(results)
+    results
 }
 
 fn run_live(
     args: &RunArgs,
-    plans: &[Plan],
+    drills: Vec<Chosen>,
     settings: &Settings,
-) -> Result<Vec<DrillResult>, Error> {
-    if !(1.0..=1000.0).contains(&args.speed) {
-        return Err(Error::Usage("--speed must be 1 to 1000".to_owned()));
-    }
-    if args.store.is_some() && plans.len() > 1 {
+) -> Result<Vec<Result<DrillResult, runner::Error>>, Error> {
+    if args.store.is_some() && drills.len() > 1 {
         return Err(Error::Usage("--store takes one drill: each begins with no orders".to_owned()));
     }
-    let options = live::Options { speed: args.speed, store: args.store.clone() };
-    let failed = |source| Error::Io { what: "asynchronous runtime".to_owned(), source };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
-    let (can, cannot): (Vec<&Plan>, Vec<&Plan>) =
-        plans.iter().partition(|plan| live::can_run(plan));
-    for plan in &cannot {
+    let store = args.store.as_deref().map(store_url).transpose()?;
+    let options = live::Options { speed: args.speed, store };
+    let (can, cannot): (Vec<Chosen>, Vec<Chosen>) =
+        drills.into_iter().partition(|drill| live::can_run(&drill.plan));
+    for Chosen { plan, .. } in &cannot {
         eprintln!("skipped live: {}: all its faults exist in simulation only", plan.name);
     }
     if can.is_empty() {
         return Err(Error::Usage("none of these drills can be run live".to_owned()));
     }
-    runtime.block_on(live_results(&can, settings, &options, args.jobs.max(1)))
+    runtime()?.block_on(async {
+        tokio::select! {
+            biased;
+            // What is dropped then takes its processes and files with it.
+            told = told_to_end() => told.and(Err(Error::Interrupted)),
+            results = live_results(can, settings, &options, args.jobs.get()) => Ok(results),
+        }
+    })
 }
 
 /// Runs the drills, a few at once: a live run mostly waits.
 async fn live_results(
-    plans: &[&Plan],
+    drills: Vec<Chosen>,
     settings: &Settings,
     options: &live::Options,
     at_once: usize,
-) -> Result<Vec<DrillResult>, Error> {
-    use futures_util::StreamExt;
-
-    let progress = std::sync::Mutex::new(Progress::new(plans.len()));
+) -> Vec<Result<DrillResult, runner::Error>> {
+    let progress = Mutex::new(Progress::new(drills.len()));
     let tell = |what: fn(&mut Progress, &str), name: &str| {
-        what(&mut progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner), name);
+        what(&mut progress.lock().unwrap_or_else(PoisonError::into_inner), name);
     };
-    let runs = plans.iter().map(|plan| async move {
+    let runs = drills.into_iter().map(|Chosen { plan, file }| async move {
         tell(Progress::begins, &plan.name);
-        let result = runner::run_live(plan, settings, options).await;
+        let settings = Settings { plan_file: file, ..settings.clone() };
+        let result = runner::run_live(&plan, &settings, options).await;
         tell(Progress::ends, &plan.name);
         result
     });
-    let results: Vec<_> = futures_util::stream::iter(runs).buffered(at_once).collect().await;
-    Ok(results.into_iter().collect::<Result<_, _>>()?)
+    futures_util::stream::iter(runs).buffered(at_once).collect().await
+}
+
+/// A seed that a plan file can hold: TOML's integers have 63 bits.
+fn seed(text: &str) -> Result<u64, String> {
+    let seed: u64 = text.parse().map_err(|error| format!("{error}"))?;
+    i64::try_from(seed).map(|_| seed).map_err(|_| "must be below 2^63".to_owned())
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    (1.0..=1000.0).contains(&speed).then_some(speed).ok_or_else(|| "must be 1 to 1000".to_owned())
+}
+
+/// The value of `--store`, written the one way that all parts of a run read.
+fn store_url(text: &str) -> Result<String, Error> {
+    // What was given is not repeated, as clap would: another scheme's URL may hold a password.
+    let refused = |why: &str| Error::Usage(format!("--store {why}"));
+    let path = text.strip_prefix("sqlite:").ok_or_else(|| refused("must be sqlite:PATH"))?;
+    match path.strip_prefix("//").unwrap_or(path) {
+        "" => Err(refused("names no file")),
+        ":memory:" => Err(refused("must be a file, which several processes share")),
+        path => Ok(format!("sqlite:{path}")),
+    }
 }

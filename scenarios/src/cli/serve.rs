@@ -1,8 +1,9 @@
 //! `drill serve`: both fakes for any order system, in any language.
 //!
-//! On Ctrl-C it judges what the ledgers alone can tell: double shipments, double messages, quota.
+//! On Ctrl-C it judges what the ledgers alone can tell: double shipments, double messages, bans.
 
-use std::collections::BTreeMap;
+mod ledgers;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,11 +13,11 @@ use clockwork::{Clock, ClockSpec, DrillClock, Entropy};
 use fake_cj::FakeCj;
 use fake_kakao::FakeKakao;
 use faults::admin::Evidence;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::{Error, Format, print};
-use crate::verdict::exit;
+use super::signals::told_to_end;
+use super::{Error, Format, print, runtime};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -50,10 +51,7 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) fn serve(args: ServeArgs) -> Result<u8, Error> {
-    let failed = |source| Error::Io { what: "asynchronous runtime".to_owned(), source };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
-    runtime.block_on(serve_until_told(args))
+    runtime()?.block_on(serve_until_told(args))
 }
 
 async fn serve_until_told(args: ServeArgs) -> Result<u8, Error> {
@@ -97,7 +95,10 @@ async fn serve_until_told(args: ServeArgs) -> Result<u8, Error> {
     told_to_end().await?;
     // Nobody is left to be told.
     let _ = end.send(());
-    conclude(&judge(&carrier.ledger(), &gateway.ledger()), args.format)
+    let fired = [carrier.injector().fired(), gateway.injector().fired()].concat();
+    let judgement = ledgers::judge(&carrier.ledger(), &gateway.ledger(), &fired);
+    print(&judgement.told(args.format))?;
+    Ok(judgement.verdict().exit_code())
 }
 
 fn read(path: &std::path::Path) -> Result<String, Error> {
@@ -115,7 +116,7 @@ async fn listen(
     injector: Option<faults::Injector>,
     mut ended: tokio::sync::watch::Receiver<()>,
 ) -> Result<String, Error> {
-    let failed = |source| Error::Io { what: format!("listen on {at}"), source };
+    let failed = |source| Error::Usage(format!("cannot listen on {at}: {source}"));
     let listener = TcpListener::bind(at).await.map_err(failed)?;
     let url = format!("http://{}", listener.local_addr().map_err(failed)?);
     crate::live::background(async move {
@@ -132,63 +133,4 @@ async fn listen(
         }
     });
     Ok(url)
-}
-
-async fn told_to_end() -> Result<(), Error> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let failed = |source| Error::Io { what: "signals".to_owned(), source };
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    tokio::select! {
-        biased;
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
-}
-
-/// What the ledgers alone can tell, by promise: sentences, empty where it held.
-fn judge(
-    carrier: &fake_cj::Ledger,
-    gateway: &fake_kakao::Ledger,
-) -> BTreeMap<&'static str, Vec<String>> {
-    let mut live: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for booking in carrier.bookings.iter().filter(|booking| booking.is_live()) {
-        live.entry(&booking.cust_use_no).or_default().push(&booking.invoice_no);
-    }
-    let shipments = live.into_iter().filter(|(_, invoices)| invoices.len() > 1);
-    let shipments = shipments.map(|(key, invoices)| {
-        format!("{key} has {} live bookings: {}", invoices.len(), invoices.join(", "))
-    });
-    let messages = gateway.sends.iter().filter(|sends| sends.accepted > 1).map(|sends| {
-        let about = sends.reference.as_deref().unwrap_or("no ref");
-        format!("{} was told {} times of {about}", sends.to_masked, sends.accepted)
-    });
-    let bans = carrier.bans.iter().map(|ban| format!("{} was banned at {}", ban.client, ban.from));
-    BTreeMap::from([
-        ("no-double-shipment", shipments.collect()),
-        ("no-double-notification", messages.collect()),
-        ("quota-kept", bans.collect()),
-    ])
-}
-
-fn conclude(found: &BTreeMap<&'static str, Vec<String>>, format: Format) -> Result<u8, Error> {
-    let violated = found.values().any(|sentences| !sentences.is_empty());
-    let verdict = if violated { "violated" } else { "held" };
-    print(&match format {
-        Format::Json => {
-            let promises: Vec<Value> =
-                found.iter().map(|(id, says)| json!({ "id": id, "violations": says })).collect();
-            format!("{}\n", json!({ "verdict": verdict, "promises": promises }))
-        }
-        Format::Human => {
-            let told = |(id, says): (&&str, &Vec<String>)| match says.is_empty() {
-                true => format!("{id}: held\n"),
-                false => says.iter().map(|said| format!("{id}: {said}\n")).collect(),
-            };
-            found.iter().map(told).collect::<String>()
-        }
-    })?;
-    Ok(if violated { exit::VIOLATED } else { exit::HELD })
 }

@@ -1,7 +1,7 @@
 //! A real process: started, listened to, stopped, killed.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{ChildStdout, Command};
+use tokio::process::{ChildStdin, ChildStdout, Command};
 
 /// A child that did not do what it was started for.
 #[derive(Debug, thiserror::Error)]
@@ -24,14 +24,14 @@ pub enum Error {
         source: std::io::Error,
     },
     /// It ended, or said something else, before it said where it listens.
-    #[error("{name} did not say where it listens: {said}; its log is {log}")]
+    #[error("{name} did not say where it listens: {said}{logged}")]
     NoGreeting {
         /// Which.
         name: String,
         /// What it said instead.
         said: String,
-        /// Where its standard error went.
-        log: PathBuf,
+        /// The end of its log, which does not outlive the run.
+        logged: String,
     },
     /// It could not be signalled.
     #[error("signal {signal} to {name}")]
@@ -50,12 +50,21 @@ pub enum Error {
 pub struct Child {
     name: String,
     process: tokio::process::Child,
+    /// Never written to. It closes when the runner ends, however it ends, and the child with it.
+    _stdin: Option<ChildStdin>,
     /// What it says after its greeting, line by line.
     pub lines: Lines<BufReader<ChildStdout>>,
 }
 
 /// How long a child may take to say where it listens, in real time.
 const GREETING_MAX: Duration = Duration::from_secs(20);
+
+/// The last line of a log, as a part of a sentence.
+fn end_of(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let last = text.trim_end().lines().last();
+    last.map(|line| format!("; it logged: {line}")).unwrap_or_default()
+}
 
 impl Child {
     /// Starts this program itself under `arguments` and reads the first line that it says.
@@ -75,7 +84,7 @@ impl Child {
             .args(arguments)
             // Settings of a service that its user runs are none of a drill's.
             .env_clear()
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
             .kill_on_drop(true)
@@ -84,7 +93,7 @@ impl Child {
         let silent = |said: &str| Error::NoGreeting {
             name: name.to_owned(),
             said: said.to_owned(),
-            log: log.clone(),
+            logged: end_of(&log),
         };
         let stdout = process.stdout.take().ok_or_else(|| silent("no standard output"))?;
         let mut lines = BufReader::new(stdout).lines();
@@ -97,7 +106,8 @@ impl Child {
             Err(_) => return Err(silent("nothing")),
         };
         let greeting = serde_json::from_str(&line).map_err(|_| silent(&line))?;
-        Ok((Child { name: name.to_owned(), process, lines }, greeting))
+        let stdin = process.stdin.take();
+        Ok((Child { name: name.to_owned(), process, _stdin: stdin, lines }, greeting))
     }
 
     /// Sends a signal.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use faults::Kind;
 use oms_core::store::sqlite::hold_write_lock;
 
-use super::{Stage, background, why_skipped};
+use super::{Stage, background};
 use crate::plan::Site;
 
 /// Somebody who finds the lock taken tries again so soon (drill time).
@@ -15,7 +15,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(50);
 pub(super) fn disturb(stage: &Stage<'_>) {
     let Some(path) = stage.store_url.strip_prefix("sqlite:").map(str::to_owned) else { return };
     for (_, fault) in stage.plan().faults_at(Site::Store) {
-        let wanted = fault.kind == Kind::Busy && why_skipped(fault).is_none();
+        let wanted = fault.kind == Kind::Busy && fault.only_simulated().is_none();
         let Some(until) = fault.until.filter(|_| wanted) else { continue };
         let (clock, path) = (stage.clock.clone(), path.clone());
         let from = stage.start + fault.from.unwrap_or_default();

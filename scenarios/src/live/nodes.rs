@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 
 use super::child::{self, Child};
 use super::fakes::RunningFake;
-use super::{Error, Stage, background, why_skipped};
+use super::{Error, Stage, background};
 use crate::history::Step;
 use crate::plan::Site;
 use crate::recorder::Recorder;
@@ -132,7 +132,7 @@ pub(super) fn obey(nodes: &Nodes, signals: &broadcast::Sender<Fault>) {
 /// Kills and stalls nodes at the times that the plan names.
 pub(super) fn disturb(stage: &Stage<'_>, nodes: &Nodes) {
     for (_, fault) in stage.plan().faults_at(Site::Node) {
-        let Some(from) = fault.from.filter(|_| why_skipped(fault).is_none()) else { continue };
+        let Some(from) = fault.from.filter(|_| fault.only_simulated().is_none()) else { continue };
         let (clock, at) = (stage.clock.clone(), stage.start + from);
         let (nodes, fault) = (nodes.clone(), fault.clone());
         background(async move {

@@ -7,7 +7,7 @@ use faults::{Fault, Target};
 use super::load::near;
 use super::sites::{CARRIER_ENDPOINTS, MESSENGER_ENDPOINTS, STORE_OPERATIONS, Site};
 use super::{Plan, VERSION};
-use crate::{promises, reach};
+use crate::{promises, reach, sabotage};
 
 /// A value that means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,9 @@ impl Plan {
         if let Err(error) = self.gateway.validate() {
             problems.add("gateway", &error);
         }
+        for impossible in self.oms.check().err().unwrap_or_default() {
+            problems.check(false, format!("oms.{}", impossible.key), impossible.why);
+        }
         problems.0
     }
 
@@ -81,6 +84,10 @@ impl Plan {
         problems.check(seed, "seed", "must be below 2^63, which is what TOML can write");
         let whole = self.start.micros() % 1_000 == 0;
         problems.check(whole, "start", "must be a whole millisecond");
+        if let Some(name) = &self.sabotage {
+            let why = unknown("there is no sabotage", name, sabotage::ALL.iter().map(|s| s.name));
+            problems.check(sabotage::named(name).is_some(), "sabotage", why);
+        }
         let hash = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let hash = self.replay_hash.as_ref().is_none_or(hash);
         problems.check(hash, "replay_hash", "must be 64 hexadecimal digits");
@@ -225,6 +232,10 @@ mod tests {
             "seed: must be below 2^63, which is what TOML can write",
         );
         check(
+            |plan| plan.sabotage = Some("limiter-of".to_owned()),
+            "sabotage: there is no sabotage `limiter-of`; is `limiter-off` meant?",
+        );
+        check(
             |plan| plan.replay_hash = Some("beef".to_owned()),
             "replay_hash: must be 64 hexadecimal digits",
         );
@@ -293,10 +304,10 @@ mod tests {
         check(
             fault(Kind::Busy, |fault| {
                 fault.on = Some("carrier".to_owned());
-                fault.endpoint = Some("settle_parcl".to_owned());
+                fault.endpoint = Some("settle-parcl".to_owned());
             }),
             "fault[0].on: must be `store`\n\
-             fault[0].endpoint: there is no endpoint `settle_parcl`; is `settle_parcel` meant?",
+             fault[0].endpoint: there is no endpoint `settle-parcl`; is `settle-parcel` meant?",
         );
         check(
             fault(Kind::Crash, |fault| {
@@ -318,6 +329,10 @@ mod tests {
         check(
             |plan| plan.carrier.windows[0].calls = 0,
             "carrier: carrier settings: `windows` must each admit a call and last a microsecond",
+        );
+        check(
+            |plan| plan.oms.carrier.calls.attempts = 0,
+            "oms.carrier.calls.attempts: must be at least 1",
         );
     }
 }

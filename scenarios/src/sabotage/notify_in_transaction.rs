@@ -69,7 +69,7 @@ impl Tap for TellsInside {
             other => {
                 // The exception leaves the method: the transaction is dropped, and rolls back.
                 let reason = format!("message {}", other.name());
-                return Err(Error::Engine { op: "settle_parcel", reason });
+                return Err(Error::Engine { op: "settle-parcel", reason });
             }
         };
         transaction.settle_notice(&key, NoticeOutcome::Sent { msg_key }, now);

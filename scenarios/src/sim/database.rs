@@ -1,7 +1,6 @@
 //! The database as a node sees it: the real one, with the faults that a plan does to it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use clockwork::{Clock, Entropy, Timestamp};
@@ -41,8 +40,8 @@ impl StoreFaults {
         state.iter().map(|a| Fired { fault: a.fault.clone(), times: a.fired }).collect()
     }
 
-    /// The kind of fault that hits this use of `op`, if one does.
-    fn hit(&self, op: &'static str) -> Option<Kind> {
+    /// The fault that hits this use of `op`, if one does.
+    fn hit(&self, op: &'static str) -> Option<Fault> {
         let passed = self.clock.now().since(self.start);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         for (place, armed) in state.iter_mut().enumerate() {
@@ -60,7 +59,7 @@ impl StoreFaults {
             });
             if in_window && on_turn && drawn && !spent {
                 armed.fired += 1;
-                return Some(fault.kind);
+                return Some(armed.fault.clone());
             }
         }
         None
@@ -73,9 +72,6 @@ pub struct FaultyStore {
     faults: Arc<StoreFaults>,
 }
 
-/// How long a `slow` store takes longer.
-const SLOW: Duration = Duration::from_secs(2);
-
 impl FaultyStore {
     /// `inner`, disturbed by `faults`.
     pub fn new(inner: Arc<dyn Store>, faults: Arc<StoreFaults>) -> FaultyStore {
@@ -87,17 +83,21 @@ impl FaultyStore {
         op: &'static str,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        match self.faults.hit(op) {
-            Some(Kind::Busy) => Err(Error::Busy { op }),
-            Some(Kind::CommitUnknown) => {
+        let Some(fault) = self.faults.hit(op) else { return work.await };
+        let failed = |reason: &str| Err(Error::Engine { op, reason: reason.to_owned() });
+        match fault.kind {
+            Kind::Busy => Err(Error::Busy { op }),
+            Kind::CommitFails => failed("commit failed, rolled back"),
+            Kind::Disconnect => failed("connection lost before the commit"),
+            Kind::CommitUnknown => {
                 work.await?;
                 Err(Error::CommitUnknown { op })
             }
-            Some(Kind::Slow) => {
-                self.faults.clock.sleep(SLOW).await;
+            // `slow`: it takes longer, and then it is done.
+            _ => {
+                self.faults.clock.sleep(fault.by.unwrap_or_default()).await;
                 work.await
             }
-            _ => work.await,
         }
     }
 }
@@ -114,7 +114,7 @@ impl Store for FaultyStore {
         self.disturbed("ingest", self.inner.ingest(order, rejection, now)).await
     }
     async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
-        self.disturbed("claim_parcels", self.inner.claim_parcels(claim)).await
+        self.disturbed("claim-parcels", self.inner.claim_parcels(claim)).await
     }
     async fn settle_parcel(
         &self,
@@ -122,10 +122,10 @@ impl Store for FaultyStore {
         outcome: ParcelOutcome,
         now: Timestamp,
     ) -> Result<Written> {
-        self.disturbed("settle_parcel", self.inner.settle_parcel(work, outcome, now)).await
+        self.disturbed("settle-parcel", self.inner.settle_parcel(work, outcome, now)).await
     }
     async fn claim_notices(&self, claim: Claim) -> Result<Claimed<NoticeWork>> {
-        self.disturbed("claim_notices", self.inner.claim_notices(claim)).await
+        self.disturbed("claim-notices", self.inner.claim_notices(claim)).await
     }
     async fn settle_notice(
         &self,
@@ -133,19 +133,19 @@ impl Store for FaultyStore {
         outcome: NoticeOutcome,
         now: Timestamp,
     ) -> Result<Written> {
-        self.disturbed("settle_notice", self.inner.settle_notice(work, outcome, now)).await
+        self.disturbed("settle-notice", self.inner.settle_notice(work, outcome, now)).await
     }
     async fn take_permits(&self, take: TakePermits) -> Result<Permits> {
-        self.disturbed("take_permits", self.inner.take_permits(take)).await
+        self.disturbed("take-permits", self.inner.take_permits(take)).await
     }
     async fn block_quota(&self, quota: &'static str, until: Timestamp) -> Result<()> {
-        self.disturbed("block_quota", self.inner.block_quota(quota, until)).await
+        self.disturbed("block-quota", self.inner.block_quota(quota, until)).await
     }
     async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()> {
-        self.disturbed("record_reports", self.inner.record_reports(reports, now)).await
+        self.disturbed("record-reports", self.inner.record_reports(reports, now)).await
     }
     async fn awaits_reports(&self, since: Timestamp) -> Result<bool> {
-        self.disturbed("awaits_reports", self.inner.awaits_reports(since)).await
+        self.disturbed("awaits-reports", self.inner.awaits_reports(since)).await
     }
     async fn operate(&self, operation: Operation) -> Result<Operated> {
         self.disturbed("operate", self.inner.operate(operation)).await

@@ -22,16 +22,19 @@ use crate::history::{Record, Step};
 use crate::offering::Front;
 use crate::recorder::Recorder;
 
+/// Connects a node with these seams to the database.
+pub type Connect = Arc<dyn Fn(&Env) -> Arc<dyn Store> + Send + Sync>;
+
 /// What a host boots each time: the core's seams, all but those of the node itself.
 pub struct Image {
     /// The seams, of which spawner, observer and store are replaced at each boot.
     pub env: Env,
-    /// Connects to the database, for a node with these seams.
-    pub store: Arc<dyn Fn(&Env) -> Arc<dyn Store> + Send + Sync>,
+    /// The way to the database.
+    pub store: Connect,
     /// The settings.
     pub config: Arc<Config>,
     /// Wraps the seams, as a sabotage does.
-    pub rig: Arc<dyn Fn(&mut Env, &Arc<Config>) + Send + Sync>,
+    pub rig: fn(&mut Env, &Arc<Config>),
 }
 
 /// One machine.

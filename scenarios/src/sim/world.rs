@@ -170,7 +170,7 @@ impl<'a> World<'a> {
             policies: Policies::default(),
             worker: format!("node-{number}"),
         };
-        Image { env, store: Arc::new(store), config, rig: Arc::new(seams) }
+        Image { env, store: Arc::new(store), config, rig: seams }
     }
 
     /// The database without faults or scheduling points, for whoever looks at it from outside.

@@ -1,0 +1,104 @@
+//! The command that runs a drill again.
+
+use std::path::Path;
+
+use super::Settings;
+use crate::history::{History, Mode};
+use crate::{catalogue, live};
+
+/// The very plan where it was kept, else the drill by its name or file.
+pub(super) fn command(history: &History, settings: &Settings, kept: Option<&Path>) -> String {
+    let plan = &history.plan;
+    let mut words = vec!["cargo drill".to_owned()];
+    match (kept, history.mode) {
+        (Some(kept), Mode::Simulated) => words.extend(["replay".to_owned(), quoted(kept)]),
+        (Some(kept), Mode::Live) => words.extend(["run".to_owned(), quoted(kept)]),
+        (None, _) => {
+            words.push("run".to_owned());
+            words.extend(named(&plan.name, settings));
+            words.push(format!("--seed {}", plan.seed));
+        }
+    }
+    if let Some(orders) = &settings.orders {
+        words.push(format!("--orders {}", quoted(&orders.file)));
+    }
+    if history.mode == Mode::Live {
+        words.push("--live".to_owned());
+        if history.clock_factor != live::SPEED {
+            words.push(format!("--speed {}", history.clock_factor));
+        }
+    }
+    if let Some(sabotage) = &plan.sabotage {
+        words.push(format!("--sabotage {sabotage}"));
+    }
+    words.join(" ")
+}
+
+/// What `drill run` was, or could have been, given; nothing for a run of the user's orders alone.
+fn named(name: &str, settings: &Settings) -> Option<String> {
+    match &settings.plan_file {
+        Some(file) => Some(quoted(file)),
+        None => catalogue::FILES.iter().any(|file| file.name == name).then(|| name.to_owned()),
+    }
+}
+
+/// A path as a shell takes it.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=:,@%".contains(&byte);
+    match !text.is_empty() && text.bytes().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::runner::Orders;
+    use crate::testing::Builder;
+
+    fn settings() -> Settings {
+        Settings { plan_file: Some(PathBuf::from("my plans/it's.toml")), ..Settings::default() }
+    }
+
+    #[test]
+    fn a_plan_of_a_file_is_named_by_its_file_and_one_of_the_catalogue_by_its_name() {
+        let history = Builder::clean(1).history();
+        assert_eq!(
+            command(&history, &settings(), None),
+            r"cargo drill run 'my plans/it'\''s.toml' --seed 1"
+        );
+        let history = Builder::clean(1).plan(|plan| plan.name = "seed-batch".to_owned()).history();
+        let again = command(&history, &Settings::default(), None);
+        assert_eq!(again, "cargo drill run seed-batch --seed 1");
+        let kept = Path::new("out/seed-batch/plan.toml");
+        let again = command(&history, &settings(), Some(kept));
+        assert_eq!(again, "cargo drill replay out/seed-batch/plan.toml");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_asked_for_again() {
+        let history = Builder::clean(1)
+            .plan(|plan| {
+                plan.name = "your-orders".to_owned();
+                plan.sabotage = Some("limiter-off".to_owned());
+            })
+            .live(60.0)
+            .history();
+        let file = PathBuf::from("orders.csv");
+        let orders = Some(Orders { file, orders: [].into() });
+        let settings = Settings { orders, ..Settings::default() };
+        assert_eq!(
+            command(&history, &settings, None),
+            "cargo drill run --seed 1 --orders orders.csv --live --speed 60 --sabotage limiter-off"
+        );
+        assert_eq!(
+            command(&history, &settings, Some(Path::new("out/plan.toml"))),
+            "cargo drill run out/plan.toml --orders orders.csv --live --speed 60 \
+             --sabotage limiter-off"
+        );
+    }
+}
