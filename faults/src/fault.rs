@@ -267,7 +267,11 @@ impl Fault {
                 self.until.is_none().then_some("a real lock is given back some time")
             }
             Target::Store => Some("a real store does not fail on command"),
-            Target::Node if self.point.is_some() => Some("only the simulator has such points"),
+            Target::Node
+                if self.point.is_some() || (self.rate.is_some() && self.when.is_none()) =>
+            {
+                Some("only the simulator has such points")
+            }
             Target::Connection if self.kind == Kind::ConnectTimeout && !self.is_window() => {
                 Some("a listening port cannot ignore one connection and take the next")
             }
@@ -305,6 +309,10 @@ impl Fault {
             Target::Connection => COMMON_TRIGGERS.contains(&field),
             // A node's fault either waits for a call or for a moment of its own.
             Target::Node if self.when.is_some() => true,
+            // By chance at each scheduling point: only a crash.
+            Target::Node if self.kind == Kind::Crash => {
+                matches!(field, Field::From | Field::Until | Field::Rate | Field::Times)
+            }
             Target::Node => matches!(field, Field::From | Field::Until),
         }
     }
@@ -399,6 +407,7 @@ mod tests {
             ("kind = 'status'\non = 'carrier'\nstatus = 429\nretry_after = 'date:1m'", true),
             ("kind = 'oversized'\nbytes = 0\nprocessed = true\ntimes = 1", true),
             ("kind = 'crash'\npoint = 1\nnode = 2", false),
+            ("kind = 'crash'\nrate = 0.01\ntimes = 9", false),
             ("kind = 'crash'\nwhen = 'before'\nendpoint = 'RegBook'\nnth = 4", true),
             ("kind = 'stall'\nby = '40s'\nfrom = '5s'", true),
             ("kind = 'stall'\nby = '40s'\npoint = 9", false),

@@ -24,8 +24,8 @@ enum Event {
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let parcel = (any::<usize>(), any::<usize>(), any::<bool>())
         .prop_map(|(which, to, too_late)| Event::Parcel { which, to, too_late });
-    let notice = (any::<usize>(), any::<bool>())
-        .prop_map(|(to, gives_up)| Event::Notice { to, gives_up });
+    let notice =
+        (any::<usize>(), any::<bool>()).prop_map(|(to, gives_up)| Event::Notice { to, gives_up });
     prop::collection::vec(prop_oneof![8 => parcel, 3 => notice, 1 => Just(Event::Cancel)], 0..60)
 }
 

@@ -151,19 +151,25 @@ impl Reached {
         }
     }
 
-    /// What each node was at when it was killed: the calls in flight, and the last thing that
-    /// ended before.
+    /// What each node was at when it was killed: the calls in flight, the calls whose outcome was
+    /// not yet written down, and the last thing that ended before.
     fn crashes(&mut self, evidence: &Evidence) {
         let mut open: BTreeMap<(Option<u32>, TaskId), &str> = BTreeMap::new();
+        let mut answered: BTreeMap<(Option<u32>, TaskId), &str> = BTreeMap::new();
         let mut last: BTreeMap<Option<u32>, String> = BTreeMap::new();
         for record in &evidence.records {
             match &record.what {
                 What::Oms(Event::CallBegin { task, endpoint, .. }) => {
+                    answered.remove(&(record.node, *task));
                     open.insert((record.node, *task), endpoint);
                 }
                 What::Oms(Event::CallEnd { task, endpoint, .. }) => {
                     open.remove(&(record.node, *task));
+                    answered.insert((record.node, *task), endpoint);
                     last.insert(record.node, format!("crash-after:{endpoint}"));
+                }
+                What::Oms(Event::TxBegin { task, .. }) => {
+                    answered.remove(&(record.node, *task));
                 }
                 What::Oms(Event::TxEnd { op, .. }) => {
                     last.insert(record.node, after_transaction(op));
@@ -172,6 +178,10 @@ impl Reached {
                     for endpoint in open.iter().filter(|((node, _), _)| *node == record.node) {
                         self.add(&format!("crash-during:{}", endpoint.1));
                     }
+                    for endpoint in answered.iter().filter(|((node, _), _)| *node == record.node) {
+                        self.add(&format!("crash-after:{}", endpoint.1));
+                    }
+                    answered.retain(|(node, _), _| *node != record.node);
                     if let Some(step) = last.remove(&record.node) {
                         self.add(&step);
                     }

@@ -6,7 +6,7 @@ use crate::script::{Reply, Script};
 
 pub(super) const SPEC: Spec = Spec::new(
     "crash",
-    "a process is killed, at its `point` or as a call is processed (`when`)",
+    "a process is killed: at its `point`, at any with a `rate`, or as a call is processed (`when`)",
     Target::Node,
 )
 .optional(&[Field::Node, Field::Point, Field::When])
@@ -19,7 +19,7 @@ pub(super) const SPEC: Spec = Spec::new(
 });
 
 fn check(fault: &Fault) -> Result<(), Error> {
-    match (fault.point, fault.when) {
+    match (fault.point.or(fault.rate.map(|_| 0)), fault.when) {
         (None, None) => Err(Error::Missing { kind: fault.kind, field: Field::Point }),
         (Some(_), Some(_)) => Err(Error::NotTaken { kind: fault.kind, field: Field::Point }),
         _ => Ok(()),

@@ -1,5 +1,6 @@
 //! A machine that a node runs on: boots the core, sees it die, boots it again on the same database.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use oms_core::store::Store;
 use tokio::sync::oneshot;
 use tower::ServiceExt;
 
-use super::node::Node;
+use super::node::{Mark, Node};
 use crate::history::{Record, Step};
 use crate::offering::Front;
 use crate::recorder::Recorder;
@@ -43,7 +44,7 @@ pub struct Host {
     clock: Arc<dyn Clock>,
     recorder: Recorder,
     image: Image,
-    crash_at: Vec<u64>,
+    marks: BTreeMap<u64, Mark>,
     restart_after: Duration,
     running: Mutex<Running>,
 }
@@ -63,22 +64,24 @@ impl Host {
         clock: Arc<dyn Clock>,
         recorder: Recorder,
         image: Image,
-        crash_at: Vec<u64>,
+        marks: BTreeMap<u64, Mark>,
         restart_after: Duration,
     ) -> Host {
-        let node = Node::start(0, &crash_at, 1 + u64::from(number) * TASKS_PER_HOST);
+        let node = Node::start(0, &marks, 1 + u64::from(number) * TASKS_PER_HOST);
         let running = Mutex::new(Running { node, router: None });
-        Host { number, clock, recorder, image, crash_at, restart_after, running }
+        Host { number, clock, recorder, image, marks, restart_after, running }
     }
 
     /// Boots the core, and boots it again whenever it dies. Runs until the simulation ends.
     pub async fn run(self: Arc<Host>) {
         loop {
             let node = self.boot();
-            node.died().await;
+            while let Some(length) = node.fate().await {
+                self.stand_still(&node, length).await;
+            }
             self.record(Step::NodeCrashed);
             self.clock.sleep(self.restart_after).await;
-            let next = Node::start(node.points(), &self.crash_at, node.next_task());
+            let next = Node::start(node.points(), &self.marks, node.next_task());
             *self.running() = Running { node: next, router: None };
         }
     }
@@ -127,9 +130,13 @@ impl Host {
     /// Halts the node for `length`, as SIGSTOP and SIGCONT do.
     pub async fn stall(&self, length: Duration) {
         let node = self.running().node.clone();
+        node.sleep();
+        self.stand_still(&node, length).await;
+    }
+
+    async fn stand_still(&self, node: &Node, length: Duration) {
         let until = self.clock.now() + length;
         self.record(Step::NodeStalled { until });
-        node.sleep();
         self.clock.sleep_until(until).await;
         node.wake();
     }

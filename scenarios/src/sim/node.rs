@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use clockwork::BoxFuture;
 use oms_core::env::{Spawner, TaskId, scoped};
@@ -21,8 +22,8 @@ pub struct Node {
 
 struct Shared {
     state: Mutex<State>,
-    /// Told when the node dies.
-    death: tokio::sync::Notify,
+    /// Told when the node dies or falls asleep.
+    fate: tokio::sync::Notify,
     /// Names tasks in the history, unique over all incarnations of the node.
     first_task: TaskId,
 }
@@ -33,24 +34,35 @@ struct State {
     asleep: bool,
     /// Scheduling points passed, over all incarnations.
     points: u64,
-    /// Die at these points, in ascending order.
-    crash_at: Vec<u64>,
+    /// What happens at which point.
+    marks: BTreeMap<u64, Mark>,
+    /// It fell asleep at a mark, and nobody has taken note yet.
+    fell_asleep: Option<Duration>,
     started: TaskId,
     tasks: BTreeMap<TaskId, Slot>,
     waiting: Vec<Waker>,
+}
+
+/// What happens to a node at a scheduling point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It dies.
+    Crash,
+    /// It stands still for so long.
+    Stall(Duration),
 }
 
 /// Where a task's future rests between polls. `None` while it is polled, ended, or dropped.
 type Slot = Arc<Mutex<Option<BoxFuture<'static, ()>>>>;
 
 impl Node {
-    /// A node that has passed `points` in earlier incarnations and dies at those of `crash_at`
-    /// that are still to come.
-    pub fn start(points: u64, crash_at: &[u64], first_task: TaskId) -> Node {
-        let crash_at = crash_at.iter().copied().filter(|point| *point > points).collect();
-        let state = State { points, crash_at, ..State::default() };
-        let death = tokio::sync::Notify::new();
-        Node { shared: Arc::new(Shared { state: Mutex::new(state), death, first_task }) }
+    /// A node that has passed `points` in earlier incarnations, and to which those of `marks`
+    /// happen that are still to come.
+    pub fn start(points: u64, marks: &BTreeMap<u64, Mark>, first_task: TaskId) -> Node {
+        let marks = marks.range(points + 1..).map(|(point, mark)| (*point, *mark)).collect();
+        let state = State { points, marks, ..State::default() };
+        let fate = tokio::sync::Notify::new();
+        Node { shared: Arc::new(Shared { state: Mutex::new(state), fate, first_task }) }
     }
 
     /// Scheduling points passed so far, over all incarnations.
@@ -68,10 +80,16 @@ impl Node {
         !self.state().dead
     }
 
-    /// Waits until it is dead.
-    pub async fn died(&self) {
-        while self.is_alive() {
-            self.shared.death.notified().await;
+    /// Waits until it is dead (`None`), or stands still at a mark for so long.
+    pub async fn fate(&self) -> Option<Duration> {
+        loop {
+            if !self.is_alive() {
+                return None;
+            }
+            if let Some(length) = self.state().fell_asleep.take() {
+                return Some(length);
+            }
+            self.shared.fate.notified().await;
         }
     }
 
@@ -93,8 +111,7 @@ impl Node {
             let future = lock(&slot).take();
             drop(future);
         }
-        self.shared.death.notify_waiters();
-        self.shared.death.notify_one();
+        self.shared.fate.notify_one();
     }
 
     /// Polls nothing until [`Node::wake`], as a stopped process.
@@ -126,11 +143,18 @@ impl Node {
             return Pass::Asleep;
         }
         state.points += 1;
-        if state.crash_at.first() == Some(&state.points) {
-            state.crash_at.remove(0);
-            return Pass::Dies;
+        let point = state.points;
+        match state.marks.remove(&point) {
+            None => Pass::On,
+            Some(Mark::Crash) => Pass::Dies,
+            Some(Mark::Stall(length)) => {
+                state.asleep = true;
+                state.fell_asleep = Some(length);
+                state.waiting.push(waker.clone());
+                self.shared.fate.notify_one();
+                Pass::Asleep
+            }
         }
-        Pass::On
     }
 }
 
@@ -218,6 +242,10 @@ mod tests {
 
     use super::*;
 
+    fn crashes(points: &[u64]) -> BTreeMap<u64, Mark> {
+        points.iter().map(|point| (*point, Mark::Crash)).collect()
+    }
+
     fn counting(node: &Node) -> Arc<AtomicU64> {
         let steps = Arc::new(AtomicU64::new(0));
         let counted = steps.clone();
@@ -233,21 +261,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_node_dies_at_exactly_the_named_point_with_all_its_tasks() {
-        let node = Node::start(0, &[4], 1);
+        let node = Node::start(0, &crashes(&[4]), 1);
         let steps = counting(&node);
-        node.died().await;
+        assert_eq!(node.fate().await, None);
         assert_eq!(steps.load(Ordering::Relaxed), 3);
         assert_eq!(Arc::strong_count(&steps), 1, "its futures are dropped");
         assert_eq!(node.points(), 4);
-        let second = Node::start(node.points(), &[4, 6], node.next_task());
+        let second = Node::start(node.points(), &crashes(&[4, 6]), node.next_task());
         let steps = counting(&second);
-        second.died().await;
+        assert_eq!(second.fate().await, None);
         assert_eq!(steps.load(Ordering::Relaxed), 1, "points go on over incarnations");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_sleeping_node_does_nothing_until_it_wakes() {
-        let node = Node::start(0, &[], 1);
+        let node = Node::start(0, &crashes(&[]), 1);
         let steps = counting(&node);
         node.sleep();
         for _ in 0..50 {
@@ -263,15 +291,30 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_task_that_kills_its_own_node_is_dropped_too() {
-        let node = Node::start(0, &[], 1);
+        let node = Node::start(0, &crashes(&[]), 1);
         let steps = counting(&node);
         let killer = node.clone();
         node.spawn("killer", Box::pin(async move { killer.kill() }));
-        node.died().await;
+        assert_eq!(node.fate().await, None);
         for _ in 0..20 {
             scheduling_point().await;
         }
         assert_eq!(Arc::strong_count(&steps), 1);
         assert!(!node.is_alive());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_stands_still_at_exactly_the_named_point_and_goes_on_there() {
+        let length = Duration::from_secs(40);
+        let marks = BTreeMap::from([(4, Mark::Stall(length))]);
+        let node = Node::start(0, &marks, 1);
+        let steps = counting(&node);
+        assert_eq!(node.fate().await, Some(length));
+        assert_eq!(steps.load(Ordering::Relaxed), 3);
+        node.wake();
+        for _ in 0..50 {
+            scheduling_point().await;
+        }
+        assert_eq!(steps.load(Ordering::Relaxed), 10);
     }
 }

@@ -20,7 +20,7 @@ use oms_core::store::{Rows, Store};
 use super::database::{FaultyStore, StoreFaults};
 use super::host::{Host, Hosts, Image};
 use super::network::Link;
-use super::node::scheduling_point;
+use super::node::{Mark, scheduling_point};
 use super::skew::Skewed;
 use super::{Error, Run};
 use crate::history::{FinalReads, History, Mode, Phase, Step};
@@ -35,6 +35,9 @@ const OUR_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
 
 /// How often it is looked whether everything is settled.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// By chance a node dies at none of its scheduling points beyond this one.
+const POINTS_MAX: u64 = 100_000;
 
 /// What is still under way when all is settled arrives within so long beyond the longest delay
 /// that the plan's faults make.
@@ -133,7 +136,7 @@ impl<'a> World<'a> {
                 self.clock.clone(),
                 self.recorder.clone(),
                 self.image(number, config.clone()),
-                self.crash_points(number),
+                self.marks(number),
                 self.plan().world.restart_after,
             );
             Arc::new(host)
@@ -204,12 +207,25 @@ impl<'a> World<'a> {
         }
     }
 
-    fn crash_points(&self, number: u32) -> Vec<u64> {
-        let crashes = |fault: &&Fault| fault.kind == Kind::Crash && hits(fault, number);
-        let mut points: Vec<u64> =
-            self.node_faults.iter().filter(crashes).filter_map(|fault| fault.point).collect();
-        points.sort_unstable();
-        points
+    /// What happens to a node at its scheduling points.
+    fn marks(&self, number: u32) -> BTreeMap<u64, Mark> {
+        let mine = self.node_faults.iter().filter(|fault| hits(fault, number));
+        mine.flat_map(|fault| self.marks_of(fault)).collect()
+    }
+
+    fn marks_of(&self, fault: &Fault) -> BTreeMap<u64, Mark> {
+        let mark = match (fault.kind, fault.by) {
+            (Kind::Crash, _) => Mark::Crash,
+            (Kind::Stall, Some(length)) => Mark::Stall(length),
+            _ => return BTreeMap::new(),
+        };
+        if let Some(rate) = fault.rate {
+            let chance = self.entropy().fork("crash", fault.node);
+            let hit = |point: &u64| chance.fork("point", *point).chance(rate);
+            let times = usize::try_from(fault.times.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+            return (1..POINTS_MAX).filter(hit).take(times).map(|point| (point, mark)).collect();
+        }
+        fault.point.map(|point| (point, mark)).into_iter().collect()
     }
 
     /// Kills and stalls nodes at their times, and whenever a fake sees the call that they wait for.
@@ -218,7 +234,7 @@ impl<'a> World<'a> {
             let hosts = hosts.clone();
             injector.on_crash(Arc::new(move |signal: CrashSignal| fell(&hosts, &signal.fault)));
         }
-        for fault in self.node_faults.iter().filter(|fault| fault.point.is_none()) {
+        for fault in self.node_faults.iter().filter(|fault| !at_points(fault)) {
             let Some(from) = fault.from else { continue };
             let (clock, at) = (self.clock.clone(), self.start + from);
             let (hosts, fault) = (hosts.clone(), fault.clone());
@@ -322,16 +338,21 @@ impl<'a> World<'a> {
     }
 
     fn node_fired(&self, hosts: &[Arc<Host>], fault: &Fault) -> Fired {
-        let happened = match (fault.point, fault.from) {
-            (Some(point), _) => hosts
-                .iter()
-                .any(|host| host.number() == fault.node.unwrap_or(0) && host.points() >= point),
-            (None, Some(from)) => self.start + from <= self.clock.now(),
+        let passed = |host: &&Arc<Host>| hits(fault, host.number());
+        let passed = hosts.iter().find(passed).map_or(0, |host| host.points());
+        let times = match (at_points(fault), fault.from) {
+            (true, _) => self.marks_of(fault).range(..=passed).count() as u64,
+            (false, Some(from)) => u64::from(self.start + from <= self.clock.now()),
             // A clock is wrong from the start.
-            (None, None) => fault.kind == Kind::ClockSkew,
+            (false, None) => u64::from(fault.kind == Kind::ClockSkew),
         };
-        Fired { fault: fault.clone(), times: u64::from(happened) }
+        Fired { fault: fault.clone(), times }
     }
+}
+
+/// Whether a node's fault happens at scheduling points.
+fn at_points(fault: &Fault) -> bool {
+    fault.point.is_some() || fault.rate.is_some()
 }
 
 /// Whether a node's fault hits the node of this number; without one it is the first.
