@@ -188,9 +188,10 @@ pub struct ParcelWork {
     pub attempts: u32,
     /// Rounds spent.
     pub rounds: u32,
-    /// The last moment at which a request may have been sent, if one may have been.
+    /// The last moment at which a request of unknown outcome may have been sent, if one may have
+    /// been. Kept while the parcel is booked: such a request may still arrive.
     pub sent_until: Option<Timestamp>,
-    /// Since when the outcome is unknown.
+    /// Since when the outcome is unknown; of a cancellation, since its first try.
     pub unknown_since: Option<Timestamp>,
 }
 

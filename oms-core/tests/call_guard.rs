@@ -337,3 +337,22 @@ async fn no_transaction_is_open_while_a_call_is_under_way() {
     }
     assert_eq!(transactions, 2, "the permit before the call, the block after it");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_stays_dead_is_probed_ever_more_rarely_for_it_may_be_a_ban() {
+    let cut = || Err(TransportError::MaybeSent { reason: "reset".to_owned(), timed_out: false });
+    let (env, recorder) = env(Scripted::new(move |_, _| async move { cut() }), Scripted::none());
+    let guard = guard(&env);
+    for _ in 0..5_000 {
+        call(&env, &guard).await;
+        env.clock.sleep(SECOND).await;
+    }
+    let events = recorder.events().into_iter();
+    let events = events.skip_while(|(_, event)| !matches!(event, Event::Breaker { .. }));
+    let probed: Vec<Timestamp> = events
+        .filter(|(_, event)| matches!(event, Event::CallBegin { .. }))
+        .map(|(at, _)| at)
+        .collect();
+    let gaps: Vec<u64> = probed.windows(2).map(|two| two[1].since(two[0]).as_secs()).collect();
+    assert_eq!(gaps[..7], [15, 30, 60, 120, 240, 480, 600], "twice a ban at most");
+}

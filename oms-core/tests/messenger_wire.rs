@@ -87,7 +87,7 @@ fn the_customer_reads_who_sent_what_under_which_numbers() {
 }
 
 #[tokio::test]
-async fn a_message_arrives_with_its_key_and_an_sms_to_fall_back_to() {
+async fn a_message_arrives_with_its_key_and_a_text_message_to_fall_back_to() {
     let drill = Drill::new().await;
     let text = "[드릴십 상점] 홍길동님, 주문 ORD-1의 배송이 접수되었습니다. \
                 운송장번호 650000000033, 650000000070";
@@ -95,7 +95,7 @@ async fn a_message_arrives_with_its_key_and_an_sms_to_fall_back_to() {
                           "templateCode": "ORDER_SHIPPED", "text": text});
     let expected = json!({
         "destinations": [{"to": "01012345678", "ref": "ORD-1:shipped"}],
-        "messageFlow": [{"alimtalk": alimtalk}, {"sms": {"from": "021234567", "text": text}}],
+        "messageFlow": [{"alimtalk": alimtalk}, {"mms": {"from": "021234567", "text": text}}],
         "ref": "ORD-1:shipped",
         "idempotencyKey": "ORD-1:shipped",
         "idempotencyTtl": 86400,

@@ -74,7 +74,7 @@ pub enum Error {
     #[error("admin address of {0}")]
     Admin(Site, #[source] reqwest::Error),
     /// The database that the user named is no database to begin with.
-    #[error("database {url}{}", if .source.is_none() { ": holds orders; a drill begins with none" } else { "" })]
+    #[error("database {url}{}", holds_orders(.source))]
     Store {
         /// Which.
         url: String,
@@ -96,6 +96,11 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+}
+
+/// What is said of a database that could be read.
+fn holds_orders(failed: &Option<oms_core::store::Error>) -> &'static str {
+    if failed.is_none() { ": holds orders; a drill begins with none" } else { "" }
 }
 
 /// How often it is looked whether everything is settled, in real time.

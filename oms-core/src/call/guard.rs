@@ -46,6 +46,9 @@ pub enum Brake {
     RateLimited,
     /// Banned or blocked: 403.
     Banned,
+    /// Probe after probe brings no answer at all: a ban may look so too, and each call begin it
+    /// anew.
+    Silent,
 }
 
 impl Brake {
@@ -53,6 +56,7 @@ impl Brake {
         match self {
             Brake::RateLimited => "rate-limited",
             Brake::Banned => "banned",
+            Brake::Silent => "silent",
         }
     }
 }
@@ -110,6 +114,7 @@ struct Shared {
     deadlines: Deadlines,
     permit_wait: Duration,
     ban_wait: Duration,
+    silence: Duration,
     permits: Permits,
     breaker: Mutex<Breaker>,
     pause: Mutex<Pause>,
@@ -120,6 +125,8 @@ struct Shared {
 struct Pause {
     /// 429 in a row.
     streak: u32,
+    /// Probes in a row that brought no answer.
+    unanswered: u32,
     set_at: Timestamp,
     until: Timestamp,
     why: Option<Brake>,
@@ -131,26 +138,18 @@ impl Pause {
         self.why == Some(brake) && begun <= self.set_at && now < self.until
     }
 
-    /// Begins or lengthens it: as long as was asked for, or as is our own rule.
-    fn set(
-        &mut self,
-        brake: Brake,
-        retry_after: Option<Duration>,
-        ban_wait: Duration,
-        now: Timestamp,
-    ) -> Timestamp {
-        let unsaid = match brake {
-            Brake::Banned => ban_wait,
-            Brake::RateLimited => {
-                let doubled = PAUSE_FIRST.saturating_mul(2_u32.saturating_pow(self.streak));
-                doubled.min(PAUSE_MAX)
-            }
+    /// Begins or lengthens it.
+    fn set(&mut self, brake: Brake, wait: Duration, now: Timestamp) -> Timestamp {
+        let row = match brake {
+            Brake::Banned => None,
+            Brake::RateLimited => Some(&mut self.streak),
+            Brake::Silent => Some(&mut self.unanswered),
         };
-        if brake == Brake::RateLimited {
-            self.streak = self.streak.saturating_add(1);
+        if let Some(row) = row {
+            *row = row.saturating_add(1);
         }
         self.set_at = now;
-        self.until = self.until.max(now + retry_after.unwrap_or(unsaid));
+        self.until = self.until.max(now + wait);
         self.why = Some(brake);
         self.until
     }
@@ -170,8 +169,13 @@ impl Guard {
     pub fn new(env: &Env, line: Line, calls: &Calls) -> Guard {
         let permits = Permits::new(env, line.quota, line.windows.clone(), calls.deadline);
         let probe_patience = calls.deadline + calls.permit_wait;
-        let pause =
-            Pause { streak: 0, set_at: Timestamp::EPOCH, until: Timestamp::EPOCH, why: None };
+        let pause = Pause {
+            streak: 0,
+            unanswered: 0,
+            set_at: Timestamp::EPOCH,
+            until: Timestamp::EPOCH,
+            why: None,
+        };
         let shared = Shared {
             line,
             clock: env.clock.clone(),
@@ -183,6 +187,7 @@ impl Guard {
             },
             permit_wait: calls.permit_wait,
             ban_wait: calls.ban_wait,
+            silence: calls.breaker.open_for,
             permits,
             breaker: Mutex::new(Breaker::new(calls.breaker.clone(), probe_patience)),
             pause: Mutex::new(pause),
@@ -215,8 +220,8 @@ impl Guard {
         if !answer.lingers {
             permit.end(now);
         }
-        shared.judge(ticket, &answer, begun, now);
-        let pause = shared.pause_after(&answer, begun, now);
+        let reopened = shared.judge(ticket, &answer, begun, now);
+        let pause = shared.pause_after(&answer, reopened, begun, now);
         let status = answer.status;
         let outcome = answer.outcome(changes, pause.map(|until| until.since(now)));
         shared.tell_end(context, endpoint, begun, &outcome, status, now);
@@ -324,8 +329,14 @@ impl Shared {
         result
     }
 
-    /// Tells the breaker how the API did.
-    fn judge<T>(&self, ticket: Ticket, answer: &Answer<T>, begun: Timestamp, now: Timestamp) {
+    /// Tells the breaker how the API did; whether it was a probe, and in vain.
+    fn judge<T>(
+        &self,
+        ticket: Ticket,
+        answer: &Answer<T>,
+        begun: Timestamp,
+        now: Timestamp,
+    ) -> bool {
         let took = now.since(begun);
         let ended = match (&answer.reading, answer.status) {
             (Reading { brake: Some(_), .. }, _) => Ended::Silent,
@@ -334,18 +345,27 @@ impl Shared {
             }
             _ => Ended::Answered { took },
         };
-        self.breaker(|breaker| breaker.record(ticket, ended, now));
+        self.breaker(|breaker| {
+            let before = breaker.phase();
+            breaker.record(ticket, ended, now);
+            before == Phase::HalfOpen && breaker.phase() == Phase::Open
+        })
     }
 
     /// Until when nobody is to call, if that is what came back.
     fn pause_after<T>(
         &self,
         answer: &Answer<T>,
+        reopened: bool,
         begun: Timestamp,
         now: Timestamp,
     ) -> Option<Timestamp> {
         let mut pause = lock(&self.pause);
-        let Some(brake) = answer.reading.brake else {
+        if answer.status.is_some() {
+            pause.unanswered = 0;
+        }
+        let silent = (reopened && answer.status.is_none()).then_some(Brake::Silent);
+        let Some(brake) = answer.reading.brake.or(silent) else {
             // A call that began after the last pause was answered: the row of 429 is broken.
             if answer.status.is_some() && begun >= pause.until {
                 pause.streak = 0;
@@ -355,13 +375,25 @@ impl Shared {
         if pause.covers(brake, begun, now) {
             return Some(pause.until);
         }
-        let until = pause.set(brake, answer.retry_after, self.ban_wait, now);
+        let wait = answer.retry_after.unwrap_or_else(|| self.wait_unasked(brake, &pause));
+        let until = pause.set(brake, wait, now);
         drop(pause);
         let (quota, why) = (self.line.quota, brake.name());
         tracing::warn!(quota, why, %until, "no calls for a while");
         let event = Event::QuotaBlocked { quota: quota.to_owned(), until, why: why.to_owned() };
         self.observer.observe(now, event);
         Some(until)
+    }
+
+    /// How long to leave the API alone when it does not say.
+    fn wait_unasked(&self, brake: Brake, pause: &Pause) -> Duration {
+        let doubled = |first: Duration, row: u32| first.saturating_mul(2_u32.saturating_pow(row));
+        match brake {
+            Brake::Banned => self.ban_wait,
+            Brake::RateLimited => doubled(PAUSE_FIRST, pause.streak).min(PAUSE_MAX),
+            // Twice a ban outlasts one that the last probes under way begin anew.
+            Brake::Silent => doubled(self.silence, pause.unanswered).min(self.ban_wait * 2),
+        }
     }
 
     fn tell_begin(&self, context: &Context, endpoint: &str, now: Timestamp) {

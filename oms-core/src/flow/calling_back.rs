@@ -3,7 +3,7 @@
 use super::{Flow, Step};
 use crate::call::Outcome;
 use crate::carrier::Tracking;
-use crate::store::{ParcelOutcome, ParcelWork};
+use crate::store::{ParcelOutcome, ParcelWork, Tries};
 
 impl Flow {
     /// `cancelling`: cancels, and on a refusal asks where the parcel is.
@@ -15,6 +15,9 @@ impl Flow {
         if work.rounds >= self.config.carrier.rounds_max {
             let reason = "cancellation not confirmed, however often it was sent".to_owned();
             return self.settle_parcel(&work, ParcelOutcome::Attention { reason }).await;
+        }
+        if let Some(outcome) = self.too_soon(&work) {
+            return self.settle_parcel(&work, outcome).await;
         }
         let outcome = match self.carrier.cancel(&self.context(&work), &intent).await {
             Outcome::Done(()) => ParcelOutcome::Cancelled,
@@ -35,14 +38,36 @@ impl Flow {
         self.settle_parcel(&work, outcome).await
     }
 
+    /// A booking request that was given up may still be under way. Arriving after the cancellation
+    /// it would book anew, under a key that the carrier has just set free: so it is waited for.
+    fn too_soon(&self, work: &ParcelWork) -> Option<ParcelOutcome> {
+        let arrived_by = work.sent_until? + self.config.carrier.lateness_max;
+        (self.now() < arrived_by).then(|| ParcelOutcome::PutBack {
+            reason: "an earlier booking request may still be under way".to_owned(),
+            retry_at: arrived_by,
+            tries: Tries { attempts: work.attempts, rounds: work.rounds },
+        })
+    }
+
     fn after_refused_cancellation(
         &self,
         work: &ParcelWork,
         asked: Outcome<Tracking>,
     ) -> ParcelOutcome {
+        let proven_at = work.unknown_since.unwrap_or_else(|| self.now());
+        let proven_at = proven_at + self.config.carrier.lateness_max;
         let reason = match asked {
             // The carrier knows no such booking (any longer): an earlier cancellation was heard.
-            Outcome::Done(Tracking::None) => return ParcelOutcome::Cancelled,
+            Outcome::Done(Tracking::None) if self.now() >= proven_at => {
+                return ParcelOutcome::Cancelled;
+            }
+            // Or it was picked up, and tracking does not show it yet.
+            Outcome::Done(Tracking::None) => {
+                let (retry_at, tries) = self.next_try(work, None, false);
+                let retry_at = retry_at.max(proven_at);
+                let reason = "cancellation refused, tracking shows nothing yet".to_owned();
+                return ParcelOutcome::PutBack { reason, retry_at, tries };
+            }
             Outcome::Done(tracking @ Tracking::At { .. }) if tracking.picked_up() => {
                 return ParcelOutcome::PickedUp;
             }

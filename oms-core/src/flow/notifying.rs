@@ -17,8 +17,9 @@ impl Flow {
             // The gateway had it before; it replays nothing, so reports must tell the key.
             Outcome::Duplicate => NoticeOutcome::Sent { msg_key: None },
             Outcome::Refused { reason } if work.state == NoticeState::Unknown => {
-                // It remembers keys: had the first one been accepted, it had said "duplicate".
-                NoticeOutcome::NotSent { reason, retry_at: self.now() }
+                // It says nothing of the first one: a gateway may look at template and sender
+                // before it looks at keys. The same bytes will be refused again.
+                NoticeOutcome::GivenUp { reason }
             }
             Outcome::Refused { reason } => NoticeOutcome::Refused { reason },
             Outcome::NotProcessed { reason, wait, spent } => {

@@ -22,7 +22,8 @@
 //! | 2xx 3xx | no such envelope | | `Unknown` | cut short, or written by somebody else |
 //! | 401 | no such envelope | | `NotProcessed`, a long wait | |
 //! | 403 | no such envelope | | `NotProcessed`, banned | |
-//! | 400 413 414 415 422 431 | no such envelope | | `Refused` | the same bytes are refused again |
+//! | 400 | no such envelope | | `Unknown` | A301 may come with it, and may have been cut off |
+//! | 413 414 415 422 431 | no such envelope | | `Refused` | the same bytes are refused again |
 //! | other 4xx | no such envelope | | `NotProcessed` | nobody there to act on it |
 //!
 //! A long wait is for what only an operator can mend: key, address, quota. What is refused again is
@@ -151,7 +152,7 @@ fn bare<T>(status: u16, length: usize) -> Reading<T> {
     match status {
         401 => mend(reason).into(),
         403 => Reading::braked(Brake::Banned, "403: banned"),
-        400 | 413 | 414 | 415 | 422 | 431 => Outcome::Refused { reason }.into(),
+        413 | 414 | 415 | 422 | 431 => Outcome::Refused { reason }.into(),
         402..=499 => Outcome::NotProcessed { reason, wait: None, spent: true }.into(),
         _ => unknown(reason).into(),
     }

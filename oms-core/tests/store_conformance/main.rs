@@ -66,6 +66,7 @@ on_every_driver! {
         what_was_put_back_is_due_when_it_says,
         an_intended_parcel_left_behind_becomes_unknown,
         an_unknown_parcel_left_behind_may_have_been_sent_until_then,
+        a_booked_parcel_remembers_that_an_earlier_request_may_still_arrive,
         planned_and_cancelling_parcels_left_behind_stay_what_they_are,
         a_worker_that_lost_its_lease_is_fenced_off,
         a_repeated_write_is_answered_as_the_first_and_written_once,
@@ -106,6 +107,7 @@ on_every_driver! {
         an_order_that_cannot_be_called_back_any_more_is_told_after_all,
         a_shipped_order_is_called_back_parcel_by_parcel,
         an_order_whose_message_is_being_sent_is_not_called_back,
+        an_order_whose_message_was_certainly_not_sent_is_called_back,
         what_the_state_does_not_allow_is_refused,
         the_same_operation_again_gets_the_same_answer,
     }

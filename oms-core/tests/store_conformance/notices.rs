@@ -102,7 +102,7 @@ pub async fn a_notice_of_an_order_that_is_called_back_is_held_and_comes_back(sto
 
     shipped(store, "B").await;
     let work = notice(store, at(0)).await;
-    told(store, &work, notice_unknown(at(5)), at(1)).await;
+    told(store, &work, notice_put_back(at(5)), at(1)).await;
     operate(store, "B", Action::Cancel, at(2)).await;
     let undoing = parcel(store, at(2)).await;
     settle(store, &undoing, ParcelOutcome::Cancelled, at(3)).await;

@@ -4,9 +4,9 @@ use oms_core::state::{NoticeState, OrderState, ParcelState};
 use oms_core::store::{Action, NoticeOutcome, Operated, ParcelOutcome, Store, Written};
 
 use crate::support::{
-    at, attention, book, claim, ingest, intend, intent, notice, notice_state, operate, order_state,
-    parcel, parcel_states, parcels, put_back, refused, sent, settle, shipped, told, unknown, view,
-    walked,
+    at, attention, book, claim, ingest, intend, intent, notice, notice_put_back, notice_state,
+    operate, order_state, parcel, parcel_states, parcels, put_back, refused, sent, settle, shipped,
+    told, unknown, view, walked,
 };
 
 const BOOKED: Action = Action::Resolve { parcel: None, booked: true };
@@ -172,7 +172,21 @@ pub async fn an_order_whose_message_is_being_sent_is_not_called_back(store: &dyn
     notice(store, at(1)).await;
     assert!(is_refused(&operate(store, "A", Action::Cancel, at(2)).await, "being sent"));
     let later = operate(store, "A", Action::Cancel, at(31)).await;
-    assert_eq!(later, done(OrderState::Cancelling), "its worker did not come back");
+    assert!(
+        is_refused(&later, "under way"),
+        "its worker did not come back, its request may: {later:?}"
+    );
+    let asked = notice(store, at(32)).await;
+    told(store, &asked, NoticeOutcome::Sent { msg_key: None }, at(33)).await;
+    assert_eq!(order_state(store, "A").await, OrderState::Completed);
+}
+
+pub async fn an_order_whose_message_was_certainly_not_sent_is_called_back(store: &dyn Store) {
+    shipped(store, "A").await;
+    let tried = notice(store, at(1)).await;
+    told(store, &tried, notice_put_back(at(9)), at(2)).await;
+    let answer = operate(store, "A", Action::Cancel, at(3)).await;
+    assert_eq!(answer, done(OrderState::Cancelling));
 }
 
 pub async fn what_the_state_does_not_allow_is_refused(store: &dyn Store) {

@@ -1,11 +1,11 @@
 //! Claims and outcomes of parcels.
 
 use oms_core::state::ParcelState;
-use oms_core::store::{Claim, Error, ParcelOutcome, Store, Tries, Written};
+use oms_core::store::{Action, Claim, Error, ParcelOutcome, Store, Tries, Written};
 
 use crate::support::{
-    LEASE, at, attention, book, claim, ingest, intend, intent, order, parcel, parcel_states,
-    parcels, put_back, refused, settle, unknown, view, walked,
+    LEASE, at, attention, book, claim, ingest, intend, intent, operate, order, parcel,
+    parcel_states, parcels, put_back, refused, settle, unknown, view, walked,
 };
 
 pub async fn the_oldest_due_is_claimed_first_and_the_next_due_is_told(store: &dyn Store) {
@@ -110,6 +110,23 @@ pub async fn an_intended_parcel_left_behind_becomes_unknown(store: &dyn Store) {
     settle(store, work, ParcelOutcome::Booked, at(46)).await;
     let view = view(store, "A").await;
     assert_eq!((view.parcels[0].unknown_since, view.parcels[0].reason.clone()), (None, None));
+}
+
+pub async fn a_booked_parcel_remembers_that_an_earlier_request_may_still_arrive(store: &dyn Store) {
+    ingest(store, "A", 1).await;
+    let lost = parcel(store, at(0)).await;
+    intend(store, &lost, at(1)).await;
+    let asked = parcel(store, at(45)).await;
+    settle(store, &asked, ParcelOutcome::Booked, at(46)).await;
+    operate(store, "A", Action::Cancel, at(47)).await;
+    let work = parcel(store, at(47)).await;
+    assert_eq!((work.state, work.sent_until), (ParcelState::Cancelling, Some(at(30))));
+    assert_eq!(work.unknown_since, None);
+    settle(store, &work, put_back(at(60)), at(48)).await;
+    let again = parcel(store, at(60)).await;
+    assert_eq!(again.unknown_since, Some(at(48)), "since its first try in vain");
+    settle(store, &again, ParcelOutcome::Cancelled, at(61)).await;
+    assert_eq!(view(store, "A").await.parcels[0].unknown_since, None);
 }
 
 pub async fn an_unknown_parcel_left_behind_may_have_been_sent_until_then(store: &dyn Store) {

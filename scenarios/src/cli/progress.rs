@@ -33,12 +33,18 @@ impl Progress {
             return;
         }
         let names: Vec<&str> = self.under_way.iter().map(String::as_str).collect();
-        let line = match self.ended == self.all {
-            true => String::new(),
-            false => format!("{}/{} {}", self.ended, self.all, names.join(", ")),
-        };
+        let line = format!("{}/{} {}", self.ended, self.all, names.join(", "));
         let line: String = line.chars().take(79).collect();
         // A terminal that is gone needs no progress.
         let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown {
+            // What is told next begins on an empty line, also when the runs were cut short.
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
     }
 }

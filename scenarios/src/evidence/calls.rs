@@ -89,7 +89,8 @@ pub(super) fn collect(records: &[Record], plan: &Plan) -> Vec<Call> {
                         status: *status,
                         place: record_place,
                     });
-                    calls[place].over = record.at;
+                    // A node that stood still tells late of what had long come and gone.
+                    calls[place].over = record.at.min(calls[place].over);
                 }
             }
             What::Drill(Step::NodeCrashed | Step::NodeStarted) => {
@@ -112,6 +113,14 @@ fn deadline(plan: &Plan, api: &str) -> Duration {
 mod tests {
     use super::*;
     use crate::testing::Builder;
+
+    #[test]
+    fn a_call_whose_node_stood_still_over_it_was_not_under_way_all_the_time() {
+        let evidence = Builder::new(1)
+            .call(0, 7, "RegBook", "ORD-1/1", 100, 130_000, "unknown", None)
+            .evidence();
+        assert_eq!(evidence.calls[0].over.since(evidence.calls[0].begun).as_secs(), 10);
+    }
 
     #[test]
     fn beginnings_and_ends_of_one_task_belong_together() {

@@ -77,7 +77,7 @@ fn every_row_of_the_table_holds() {
         (200, recipient("A000")[..60].to_owned(), "unknown"),
         (200, "{}".to_owned(), "unknown"),
         (307, String::new(), "unknown"),
-        (400, String::new(), "refused"),
+        (400, String::new(), "unknown"),
         (401, String::new(), "not-processed waits"),
         (403, "<html/>".to_owned(), "not-processed Banned"),
         (404, "<html/>".to_owned(), "not-processed"),

@@ -195,18 +195,22 @@ fn withdraw(aggregate: &mut Aggregate) -> Result<()> {
     Ok(())
 }
 
-/// Calls the order back, unless its customer may be reading of the shipment just now.
+/// Calls the order back, unless its customer may be reading of the shipment just now, or later
+/// through a message that is still under way: only a notification that was certainly not sent, or
+/// that has ended, is safe.
 fn cancel(aggregate: &mut Aggregate, now: Timestamp) -> Result<Option<Refusal>> {
     let state = aggregate.order.state;
     if !state.may_become(OrderState::Cancelling, By::Operator) {
         return Ok(Some(format!("an order that is `{state}` is not called back")));
     }
-    let under_way = aggregate
-        .notices
-        .iter()
-        .find(|notice| notice.is_open() && notice.lease.end().is_some_and(|end| end > now));
+    let under_way =
+        aggregate.notices.iter().find(|notice| notice.is_open() && notice.first_sent_at.is_some());
     if let Some(notice) = under_way {
-        return Ok(Some(format!("its notification `{}` is being sent", notice.event)));
+        let event = &notice.event;
+        return Ok(Some(match notice.lease.end().is_some_and(|end| end > now) {
+            true => format!("its notification `{event}` is being sent"),
+            false => format!("its notification `{event}` may still be under way"),
+        }));
     }
     aggregate.walk_order(OrderState::Cancelling, By::Operator, now)?;
     Ok(None)

@@ -162,7 +162,15 @@ fn note(parcel: &mut Parcel, from: ParcelState, outcome: &ParcelOutcome, now: Ti
     };
     match outcome {
         ParcelOutcome::Intended(_) => {}
-        ParcelOutcome::Booked | ParcelOutcome::Cancelled => {
+        ParcelOutcome::Booked => {
+            // A request that was given up may still arrive, and would book anew once the booking
+            // is cancelled: how late that can be is kept.
+            let sent_until = parcel.sent_until;
+            become_known(parcel);
+            parcel.sent_until = sent_until;
+            parcel.reason = None;
+        }
+        ParcelOutcome::Cancelled => {
             become_known(parcel);
             parcel.reason = None;
         }
@@ -188,6 +196,9 @@ fn note(parcel: &mut Parcel, from: ParcelState, outcome: &ParcelOutcome, now: Ti
             parcel.reason = Some(reason.clone());
         }
         ParcelOutcome::PutBack { reason, tries: spent, .. } => {
+            if from == ParcelState::Cancelling {
+                parcel.unknown_since = parcel.unknown_since.or(Some(now));
+            }
             parcel.reason = Some(reason.clone());
             tries(parcel, spent);
         }

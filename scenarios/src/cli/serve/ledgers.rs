@@ -24,7 +24,7 @@ pub(super) fn judge(
     fired: &[Fired],
 ) -> Judgement {
     let mut doubts = Vec::new();
-    if carrier.totals.bookings == 0 && gateway.totals.accepted == 0 {
+    if carrier.bookings.is_empty() && gateway.messages.is_empty() {
         doubts.push("nothing was booked and no message sent".to_owned());
     }
     let lost = carrier.totals.bookings.saturating_sub(carrier.bookings.len() as u64);
