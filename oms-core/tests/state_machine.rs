@@ -74,7 +74,12 @@ impl Model {
                 self.walk_parcel(place, to);
             }
             for event in next.withdraw {
-                let place = self.order.notices.iter().position(|n| n.event == event).unwrap();
+                let place = self
+                    .order
+                    .notices
+                    .iter()
+                    .position(|n| n.event == event)
+                    .expect("a notice that is there");
                 self.walk_notice(place, NoticeState::Withdrawn);
             }
             if let Some(to) = next.becomes {

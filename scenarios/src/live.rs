@@ -171,7 +171,7 @@ pub async fn run(run: &Run<'_>, options: &Options) -> Result<History, Error> {
     locking::disturb(&stage);
     fakes::let_the_neighbour_call(&stage, &carrier);
     fakes::let_couriers_scan(&stage, &carrier);
-    wait_until_settled(&stage, &offers).await?;
+    wait_until_settled(&stage, &nodes, &offers).await?;
     stage.recorder.drill(stage.clock.now(), None, Step::Phase { phase: Phase::FinalReads });
     nodes.stop().await;
     finish(&stage, &nodes, &carrier, &gateway, options).await
@@ -227,12 +227,19 @@ fn open_shop(stage: &Stage<'_>, nodes: &nodes::Nodes, offers: &[Offer]) {
     }
 }
 
-async fn wait_until_settled(stage: &Stage<'_>, offers: &[Offer]) -> Result<(), Error> {
+async fn wait_until_settled(
+    stage: &Stage<'_>,
+    nodes: &nodes::Nodes,
+    offers: &[Offer],
+) -> Result<(), Error> {
     let store = reading::open(stage)?;
     let gives_up_at = gives_up_at(stage, offers);
     let look_every = LOOK_EVERY.mul_f64(stage.spec.factor);
     while stage.clock.now() < gives_up_at {
         stage.clock.sleep(look_every).await;
+        if let Some(trouble) = nodes.trouble() {
+            return Err(Error::Child(trouble));
+        }
         match store.census().await {
             Ok(census) if settled::is_settled(&census, offers.len()) => break,
             // A locked database is a fault of the plan, not an answer.

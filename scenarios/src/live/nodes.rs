@@ -41,6 +41,8 @@ struct State {
     child: Option<Child>,
     incarnation: u32,
     stopping: bool,
+    /// It could not be killed or started again: the run cannot go on.
+    trouble: Option<child::Error>,
 }
 
 /// The first line that the service says.
@@ -148,6 +150,11 @@ impl Nodes {
         self.nodes[turn % self.nodes.len()].state().api.clone()
     }
 
+    /// Why a node could not be killed or started again, if so.
+    pub(super) fn trouble(&self) -> Option<child::Error> {
+        self.nodes.iter().find_map(|node| node.state().trouble.take())
+    }
+
     /// The histories that the nodes wrote, one an incarnation.
     pub(super) fn histories(&self) -> Vec<(u32, PathBuf)> {
         let of = |node: &Arc<Node>| -> Vec<(u32, PathBuf)> {
@@ -217,7 +224,8 @@ impl Node {
         // Two faults may want the same process; it dies once.
         let Some(mut child) = child else { return };
         if let Err(error) = child.signal(Signal::SIGKILL) {
-            tracing::error!(%error, "a node does not die");
+            self.state().trouble = Some(error);
+            return;
         }
         child.ended().await;
         self.record(Step::NodeCrashed);
@@ -226,8 +234,7 @@ impl Node {
             return;
         }
         if let Err(error) = self.boot().await {
-            // The run then does not settle, and says so.
-            tracing::error!(%error, node = self.number, "a node does not start again");
+            self.state().trouble = Some(error);
         }
     }
 

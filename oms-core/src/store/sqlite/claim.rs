@@ -2,15 +2,20 @@
 //!
 //! A claim never asks what follows for an order: nothing that it changes is an outcome.
 
+use std::fmt::Display;
+
 use clockwork::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::aggregate::{Edge, log};
-use super::failure::Result;
+use super::failure::{Failure, Result};
 use super::row::{Columns, micros};
+use crate::order::Order;
 use crate::state::{By, NoticeState, ParcelState};
 use crate::store::{Claim, Claimed, Intent, Lease, NoticeKey, NoticeWork, ParcelKey, ParcelWork};
 
+/// What is said of work whose order cannot be read.
+const UNREADABLE: &str = "its order cannot be read; mend its content, then set it due";
 /// What is said of work whose worker did not come back.
 const VANISHED: &str = "its worker did not come back";
 
@@ -47,12 +52,17 @@ fn due_parcels(db: &Connection, claim: &Claim) -> Result<Vec<Due<ParcelWork>>> {
                WHERE p.due_at <= ?1 ORDER BY p.due_at, p.order_id, p.number LIMIT ?2";
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params![claim.now.micros(), limit(claim)])?;
-    let mut due = Vec::new();
+    let (mut due, mut unreadable) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
         let row = Columns::new(row, "parcels");
+        let key = ParcelKey { order: row.text(0)?, number: row.get(1)? };
+        let Some(order) = readable(row.order(15), &key)? else {
+            unreadable.push(key);
+            continue;
+        };
         let (lease, left_behind) = lease(&row, 7, claim)?;
         let work = ParcelWork {
-            key: ParcelKey { order: row.text(0)?, number: row.get(1)? },
+            key,
             state: row.state(2)?,
             attempts: row.get(3)?,
             rounds: row.get(4)?,
@@ -60,11 +70,30 @@ fn due_parcels(db: &Connection, claim: &Claim) -> Result<Vec<Due<ParcelWork>>> {
             unknown_since: row.maybe_moment(6)?,
             lease,
             intent: intent(&row, 10)?,
-            order: row.order(15)?,
+            order,
         };
         due.push(Due { work, left_behind });
     }
+    for ParcelKey { order, number } in unreadable {
+        let sql =
+            "UPDATE parcels SET due_at = NULL, reason = ?3 WHERE order_id = ?1 AND number = ?2";
+        db.prepare_cached(sql)?.execute(params![order, number, UNREADABLE])?;
+    }
     Ok(due)
+}
+
+/// The order of a row that is due; `None` when its content cannot be read.
+///
+/// One bad order never blocks the rest: such a row is put aside, and the others are claimed.
+fn readable(order: Result<Order>, key: &impl Display) -> Result<Option<Order>> {
+    match order {
+        Ok(order) => Ok(Some(order)),
+        Err(Failure::Corrupt { reason, .. }) => {
+            tracing::error!(%key, reason, "put aside: its order cannot be read");
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 fn limit(claim: &Claim) -> i64 {
@@ -179,21 +208,31 @@ fn due_notices(db: &Connection, claim: &Claim) -> Result<Vec<Due<NoticeWork>>> {
                WHERE n.due_at <= ?1 ORDER BY n.due_at, n.order_id, n.event LIMIT ?2";
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params![claim.now.micros(), limit(claim)])?;
-    let mut due = Vec::new();
+    let (mut due, mut unreadable) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
         let row = Columns::new(row, "notices");
+        let key = NoticeKey { order: row.text(0)?, event: row.text(1)? };
+        let Some(order) = readable(row.order(9), &key)? else {
+            unreadable.push(key);
+            continue;
+        };
         let (lease, left_behind) = lease(&row, 6, claim)?;
         let work = NoticeWork {
-            key: NoticeKey { order: row.text(0)?, event: row.text(1)? },
+            key,
             state: row.state(2)?,
             attempts: row.get(3)?,
             rounds: row.get(4)?,
             first_sent_at: row.maybe_moment(5)?,
             lease,
             invoices: Vec::new(),
-            order: row.order(9)?,
+            order,
         };
         due.push(Due { work, left_behind });
+    }
+    for NoticeKey { order, event } in unreadable {
+        let sql =
+            "UPDATE notices SET due_at = NULL, reason = ?3 WHERE order_id = ?1 AND event = ?2";
+        db.prepare_cached(sql)?.execute(params![order, event, UNREADABLE])?;
     }
     Ok(due)
 }
@@ -221,4 +260,41 @@ fn lease_notice(db: &Connection, work: &NoticeWork) -> Result<()> {
         work.lease.until.micros(),
     ])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::sqlite::{connect, ingest};
+
+    #[test]
+    fn an_order_that_cannot_be_read_is_put_aside_and_the_rest_are_claimed() {
+        let db = connect::in_memory().unwrap();
+        let now = Timestamp::EPOCH;
+        for id in ["ORD-1", "ORD-2", "ORD-3"] {
+            let json = format!(
+                r#"{{"id":"{id}","customer":{{"name":"홍길동","phone":"01012345678"}},
+                    "address":{{"postcode":"06236","line1":"서울 강남구 테헤란로 152"}},
+                    "items":[{{"sku":"S","name":"n","quantity":1,"unit_price":1}}]}}"#
+            );
+            let order = Order::from_json(json.as_bytes()).unwrap();
+            ingest::ingest(&db, &order, None, now).unwrap();
+        }
+        db.execute("UPDATE orders SET content = '{}' WHERE id = 'ORD-2'", []).unwrap();
+        let claim = || Claim {
+            worker: "w".to_owned(),
+            now,
+            until: now + Duration::from_secs(30),
+            limit: 10,
+        };
+        let claimed = parcels(&db, &claim()).unwrap();
+        let keys: Vec<String> = claimed.work.iter().map(|work| work.key.to_string()).collect();
+        assert_eq!(keys, ["ORD-1/1", "ORD-3/1"]);
+        let reason = "SELECT reason FROM parcels WHERE order_id = 'ORD-2' AND due_at IS NULL";
+        let reason: String = db.query_row(reason, [], |row| row.get(0)).unwrap();
+        assert_eq!(reason, UNREADABLE);
+        assert!(parcels(&db, &claim()).unwrap().work.is_empty(), "and it does not spin");
+    }
 }
