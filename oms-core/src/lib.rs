@@ -1,6 +1,6 @@
 //! The order management core: books parcels with a carrier, tells customers, keeps its promises.
 //!
-//! Read in this order: [`state`] (what can happen), [`store`] (what is kept), [`env`] (how the
+//! Read in this order: [`state`] (what can happen), [`store`] (what is kept), [`mod@env`] (how the
 //! world is reached), [`call`] (how an external call is made), [`carrier`] and [`messenger`] (which
 //! calls), [`flow`] (one step of work each), [`service`] (who takes the steps), [`http`] and
 //! [`intake`] (how orders come in), [`cli`].
