@@ -23,3 +23,20 @@ impl Clock for Skewed {
         self.inner.sleep_until(moment - self.ahead)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clockwork::DrillClock;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_skewed_clock_is_ahead_and_waits_as_long_as_a_true_one() {
+        let inner: Arc<dyn Clock> = Arc::new(DrillClock::starting_at(Timestamp::EPOCH));
+        let ahead = Duration::from_secs(90);
+        let skewed = Skewed { inner: inner.clone(), ahead };
+        assert_eq!(skewed.now(), inner.now() + ahead);
+        skewed.sleep(Duration::from_secs(5)).await;
+        assert_eq!(inner.now(), Timestamp::EPOCH + Duration::from_secs(5));
+    }
+}
