@@ -305,15 +305,17 @@ impl Fault {
 
     fn takes_trigger(&self, field: Field) -> bool {
         match self.kind.target() {
-            Target::Call | Target::Store => true,
+            Target::Call => true,
+            // A use case of the store has no key.
+            Target::Store => !matches!(field, Field::Key | Field::Attempt),
             Target::Connection => COMMON_TRIGGERS.contains(&field),
             // A node's fault either waits for a call or for a moment of its own.
             Target::Node if self.when.is_some() => true,
-            // By chance at each scheduling point: only a crash.
-            Target::Node if self.kind == Kind::Crash => {
-                matches!(field, Field::From | Field::Until | Field::Rate | Field::Times)
+            // By chance at each scheduling point.
+            Target::Node if self.kind == Kind::Crash => matches!(field, Field::Rate | Field::Times),
+            Target::Node => {
+                self.kind == Kind::Stall && self.point.is_none() && field == Field::From
             }
-            Target::Node => matches!(field, Field::From | Field::Until),
         }
     }
 
@@ -392,6 +394,10 @@ mod tests {
             ("kind = 'stall'\nby = '40s'", "`stall` needs `point`"),
             ("kind = 'clock-skew'\nby = '9s'\nnth = 2", "`clock-skew` takes no `nth`"),
             ("kind = 'busy'\nby = '1s'", "`busy` takes no `by`"),
+            ("kind = 'busy'\nkey = 'ORD-1'", "`busy` takes no `key`"),
+            ("kind = 'crash'\npoint = 3\nrate = 0.1", "`crash` takes no `rate`"),
+            ("kind = 'crash'\nrate = 0.1\nuntil = '9s'", "`crash` takes no `until`"),
+            ("kind = 'stall'\nby = '9s'\npoint = 3\nfrom = '1s'", "`stall` takes no `from`"),
             ("kind = 'slow'", "`slow` needs `by`"),
         ] {
             assert_eq!(fault(toml).validate().unwrap_err().to_string(), message, "{toml}");

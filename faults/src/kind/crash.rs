@@ -19,9 +19,11 @@ pub(super) const SPEC: Spec = Spec::new(
 });
 
 fn check(fault: &Fault) -> Result<(), Error> {
-    match (fault.point.or(fault.rate.map(|_| 0)), fault.when) {
-        (None, None) => Err(Error::Missing { kind: fault.kind, field: Field::Point }),
-        (Some(_), Some(_)) => Err(Error::NotTaken { kind: fault.kind, field: Field::Point }),
+    let not_taken = |field| Err(Error::NotTaken { kind: fault.kind, field });
+    match (fault.point, fault.rate, fault.when) {
+        (None, None, None) => Err(Error::Missing { kind: fault.kind, field: Field::Point }),
+        (Some(_), _, Some(_)) => not_taken(Field::Point),
+        (Some(_), Some(_), None) => not_taken(Field::Rate),
         _ => Ok(()),
     }
 }
