@@ -5,13 +5,16 @@
 
 mod check;
 mod children;
+mod explore;
 mod list;
 mod orders;
 mod progress;
+mod prove;
 mod replay;
 mod run;
 mod serve;
 mod signals;
+mod sweep;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -45,6 +48,12 @@ enum Command {
     List(list::ListArgs),
     /// Runs drills, simulated or live, and judges them
     Run(run::RunArgs),
+    /// Runs generated plans until a promise falls, then makes the plan small
+    Explore(explore::ExploreArgs),
+    /// Runs every fault at every place, exhaustively, over a small workload
+    Sweep(sweep::SweepArgs),
+    /// Shows that planted bugs are found, and how fast, and that none is seen where none is
+    Prove(prove::ProveArgs),
     /// Runs one plan again and compares the bytes of its history
     Replay(replay::ReplayArgs),
     /// Judges a recorded history
@@ -161,6 +170,9 @@ fn obey(command: Command) -> Result<u8, Error> {
     match command {
         Command::List(args) => list::list(&args),
         Command::Run(args) => run::run(args),
+        Command::Explore(args) => explore::explore(args),
+        Command::Sweep(args) => sweep::sweep(args),
+        Command::Prove(args) => prove::prove(args),
         Command::Replay(args) => replay::replay(&args),
         Command::Check(args) => check::check(&args),
         Command::Serve(args) => serve::serve(args),

@@ -8,20 +8,26 @@
 pub mod catalogue;
 pub mod cli;
 mod credentials;
+pub mod crew;
 pub mod evidence;
+pub mod explore;
 pub mod history;
 pub mod live;
 mod offering;
 pub mod plan;
 pub mod promises;
+pub mod prove;
 pub mod reach;
 mod recorder;
 pub mod report;
 pub mod runner;
 pub mod sabotage;
 mod settled;
+pub mod shrink;
 pub mod sim;
 pub mod strategies;
+pub mod sweep;
+pub mod trial;
 pub mod verdict;
 pub mod workload;
 

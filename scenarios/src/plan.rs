@@ -59,6 +59,11 @@ pub struct Plan {
     /// The SHA-256 of the history that this plan gives, for `drill replay`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_hash: Option<String>,
+    /// Faults stop so long after the start, and machines that are down come up again: from then on
+    /// everything must settle. Without it each fault ends when its own window does.
+    #[serde(default, with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub heal_after: Option<Duration>,
     /// Orders that are not healthy, beside those that a fault's key or an override names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bad: Vec<String>,
@@ -105,6 +110,12 @@ pub struct World {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub latency_max: Duration,
+    /// How the time under way is drawn.
+    pub latency: Latency,
+    /// The order in which tasks run and replies arrive, where the plan leaves it open, is drawn by
+    /// priorities that change so often: 1 to 3. With 0 tasks run in the order in which they became
+    /// ready.
+    pub priorities: u32,
     /// Everything must be settled so long after the last order came in.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
@@ -113,6 +124,18 @@ pub struct World {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub restart_after: Duration,
+}
+
+/// How the time under way is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Latency {
+    /// Evenly between `latency_min` and `latency_max`.
+    #[default]
+    Uniform,
+    /// Log-normal, with a heavy tail: never under `latency_min`, and one in a hundred takes longer
+    /// than `latency_max`.
+    LogNormal,
 }
 
 /// Somebody else on our address.
@@ -190,6 +213,8 @@ impl Default for World {
             nodes: 1,
             latency_min: Duration::from_millis(5),
             latency_max: Duration::from_millis(60),
+            latency: Latency::Uniform,
+            priorities: 0,
             patience: Duration::from_hours(2),
             restart_after: Duration::from_secs(1),
         }
@@ -245,6 +270,7 @@ impl Plan {
             start: defaults::start(),
             sabotage: None,
             replay_hash: None,
+            heal_after: None,
             bad: Vec::new(),
             world: World::default(),
             workload: Workload { orders, ..Workload::default() },

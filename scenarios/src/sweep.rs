@@ -1,0 +1,1 @@
+//! Exhaustive plans.
