@@ -71,7 +71,7 @@ pub struct Fault {
     /// Which node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<u32>,
-    /// At the node's how-manieth scheduling point, from 1.
+    /// At the node's how-manieth scheduling point, or the disk's how-manieth operation, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub point: Option<u64>,
     /// Before or after the call is processed.
@@ -266,6 +266,7 @@ impl Fault {
             Target::Store if self.kind == Kind::Busy && self.is_window() => {
                 self.until.is_none().then_some("a real lock is given back some time")
             }
+            Target::Store if self.kind == Kind::PowerCut => Some("no real machine is switched off"),
             Target::Store => Some("a real store does not fail on command"),
             Target::Node
                 if self.point.is_some() || (self.rate.is_some() && self.when.is_none()) =>
@@ -280,7 +281,7 @@ impl Fault {
     }
 
     /// The optional fields that are given, but for `on`.
-    fn given(&self) -> Vec<Field> {
+    pub(crate) fn given(&self) -> Vec<Field> {
         let fields = [
             (Field::Endpoint, self.endpoint.is_some()),
             (Field::Key, self.key.is_some()),
@@ -399,6 +400,10 @@ mod tests {
             ("kind = 'crash'\nrate = 0.1\nuntil = '9s'", "`crash` takes no `until`"),
             ("kind = 'stall'\nby = '9s'\npoint = 3\nfrom = '1s'", "`stall` takes no `from`"),
             ("kind = 'slow'", "`slow` needs `by`"),
+            ("kind = 'power-cut'", "`power-cut` needs `point`"),
+            ("kind = 'power-cut'\npoint = 9\nnth = 2", "`power-cut` takes no `nth`"),
+            ("kind = 'power-cut'\nnode = 1\npoint = 9", "`power-cut` takes no `node`"),
+            ("kind = 'busy'\npoint = 9", "`busy` takes no `point`"),
         ] {
             assert_eq!(fault(toml).validate().unwrap_err().to_string(), message, "{toml}");
         }
@@ -421,6 +426,8 @@ mod tests {
             ("kind = 'busy'\nfrom = '5s'\nuntil = '9s'", true),
             ("kind = 'busy'\nendpoint = 'settle-parcel'\nrate = 0.02", false),
             ("kind = 'slow'\nby = '2s'", false),
+            ("kind = 'power-cut'\npoint = 30", false),
+            ("kind = 'power-cut'\nendpoint = 'ingest'\nnth = 2", false),
         ] {
             let fault = fault(toml);
             assert_eq!(fault.validate(), Ok(()), "{toml}");

@@ -23,6 +23,7 @@ mod late_delivery;
 mod maintenance;
 mod malformed;
 mod oversized;
+mod power_cut;
 mod refuse;
 mod reset_after;
 mod reset_before;
@@ -140,6 +141,7 @@ kinds! {
     CommitUnknown = store::COMMIT_UNKNOWN,
     Disconnect = store::DISCONNECT,
     Slow = store::SLOW,
+    PowerCut = power_cut::SPEC,
 }
 
 impl Kind {

@@ -148,13 +148,15 @@ impl Error {
 pub struct Rig {
     /// Judgements about an order as a whole.
     pub orders: Arc<dyn OrderPolicy>,
+    /// Changes the settings of the store of `oms serve`.
+    pub store: fn(&mut Options),
     /// Changes the seams of `oms serve` before it starts.
     pub seams: fn(&mut Env, &Arc<Config>),
 }
 
 impl Default for Rig {
     fn default() -> Rig {
-        Rig { orders: Arc::new(SoundOrders), seams: |_, _| {} }
+        Rig { orders: Arc::new(SoundOrders), store: |_| {}, seams: |_, _| {} }
     }
 }
 

@@ -483,7 +483,8 @@ pub trait Store: Send + Sync {
     /// Writes delivery reports; one that is known already changes nothing.
     async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()>;
 
-    /// Whether some accepted message has no report yet and was sent after `since`.
+    /// Whether some message has no report yet that was accepted after `since`, or may have been: of
+    /// one whose answer was lost, the report is the only other proof.
     async fn awaits_reports(&self, since: Timestamp) -> Result<bool>;
 
     /// An operator's action, with its audit row.

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use oms_core::call::Outcome;
 use oms_core::carrier::Carrier;
 use oms_core::config::Config;
-use oms_core::env::Env;
+use oms_core::env::{Env, TransportError};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -30,7 +30,7 @@ struct State {
     expires_at: Timestamp,
     /// When a token was asked for.
     asked: Vec<Timestamp>,
-    /// The next answers to questions for a token, instead of a token.
+    /// The next answers to questions for a token, instead of a token; 0 is none at all.
     out_of_order: Vec<u16>,
 }
 
@@ -53,6 +53,10 @@ impl Bureau {
         if request.uri().path() == "/ReqOneDayToken" {
             state.asked.push(now);
             if let Some(status) = state.out_of_order.pop() {
+                if status == 0 {
+                    let reason = "no reply".to_owned();
+                    return Err(TransportError::MaybeSent { reason, timed_out: true });
+                }
                 return Ok(response(status, ""));
             }
             if state.revoked || now >= state.expires_at {
@@ -132,6 +136,19 @@ async fn two_processes_ask_a_second_apart_at_least() {
     assert!(both.iter().all(|outcome| outcome.name() == "done"), "{both:?}");
     let [first, second] = bureau.asked()[..] else { panic!("each asks once") };
     assert!(second.since(first) >= SECOND, "{first} {second}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_question_may_still_arrive_no_process_asks_another() {
+    let (bureau, env, carrier) = drill();
+    let other = Carrier::new(&env, &Config::default());
+    bureau.fail(&[0]);
+    assert!(wait_of(&allocate(&env, &carrier).await).0.is_some(), "no answer");
+    let refused = allocate(&env, &other).await;
+    assert_eq!(refused.name(), "not-processed", "the carrier would block us for both at once");
+    assert_eq!(bureau.asked().len(), 1);
+    bureau.clock.sleep(SECOND * 21).await;
+    assert_eq!(allocate(&env, &other).await.name(), "done");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! `drill list | run | replay | check | serve | schema`.
+//! `drill list | run | shrink | replay | check | serve | schema`.
 //!
 //! Exit codes: 0 held · 1 violated · 2 usage or bad file · 3 inconclusive · 4 not deterministic ·
 //! 70 internal · 130 interrupted; of several the worst, in the order 70, 4, 1, 3, 0.
@@ -13,6 +13,7 @@ mod prove;
 mod replay;
 mod run;
 mod serve;
+mod shrink;
 mod signals;
 mod sweep;
 
@@ -54,6 +55,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Shows that planted bugs are found, and how fast, and that none is seen where none is
     Prove(prove::ProveArgs),
+    /// Makes a plan that breaks a promise as small as it can be, and tells what happens in it
+    Shrink(shrink::ShrinkArgs),
     /// Runs one plan again and compares the bytes of its history
     Replay(replay::ReplayArgs),
     /// Judges a recorded history
@@ -117,6 +120,10 @@ enum Error {
     Orders(#[source] oms_core::intake::Error),
     #[error(transparent)]
     Run(#[from] runner::Error),
+    #[error(transparent)]
+    Prove(#[from] crate::prove::Error),
+    #[error(transparent)]
+    Shrink(#[from] crate::shrink::Error),
     #[error("interrupted")]
     Interrupted,
     #[error("{what}")]
@@ -131,7 +138,7 @@ impl Error {
     fn exit_code(&self) -> u8 {
         match self {
             Error::Run(error) if error.is_usage() => exit::USAGE,
-            Error::Run(_) | Error::Io { .. } => exit::INTERNAL,
+            Error::Run(_) | Error::Prove(_) | Error::Shrink(_) | Error::Io { .. } => exit::INTERNAL,
             Error::Interrupted => exit::INTERRUPTED,
             Error::NoSuchDrill { .. }
             | Error::Plan(_)
@@ -173,6 +180,7 @@ fn obey(command: Command) -> Result<u8, Error> {
         Command::Explore(args) => explore::explore(args),
         Command::Sweep(args) => sweep::sweep(args),
         Command::Prove(args) => prove::prove(args),
+        Command::Shrink(args) => shrink::shrink(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Check(args) => check::check(&args),
         Command::Serve(args) => serve::serve(args),

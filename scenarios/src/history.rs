@@ -99,6 +99,13 @@ pub enum Step {
         /// When it goes on.
         until: Timestamp,
     },
+    /// The power of the machine with the database went: all its nodes are killed.
+    PowerCut {
+        /// Operations that its disk had made by then.
+        operation: u64,
+    },
+    /// After a power cut the database did not read as it was written. It begins empty.
+    DatabaseBroken,
     /// A customer's order was sent to the service.
     OrderOffered {
         /// Its id.
@@ -145,6 +152,8 @@ pub enum Step {
 pub enum Phase {
     /// Orders come in and faults fire.
     Chaos,
+    /// No fault fires any more, and everything must settle.
+    Heal,
     /// Ledgers and rows are read.
     FinalReads,
 }

@@ -8,6 +8,7 @@ mod expand;
 mod load;
 pub mod schema;
 mod sites;
+mod terse;
 mod validate;
 mod workload;
 
@@ -197,13 +198,21 @@ pub struct Expect {
     /// Orders that are not even taken in.
     #[serde(skip_serializing_if = "is_zero")]
     pub refused: u64,
+    /// Orders of which a race decides, as between a cancellation and a courier: each ends in any
+    /// final state.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub undecided: u64,
+    /// So many of the undecided may end with the operator instead. They are counted there.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub may_park: u64,
     /// Promises that must fall: a bug that is known must be convicted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub violated: Vec<String>,
     /// What the run must have come through, or it proves nothing: names of `reach::NAMES`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub must_reach: Vec<String>,
-    /// Healthy orders may take so many times as long as in the same run without the bad ones.
+    /// Healthy orders may take so many times as long as in the same run without the bad ones; `inf`
+    /// times means that they must only complete.
     pub slowdown_max: f64,
 }
 
@@ -231,6 +240,8 @@ impl Default for Expect {
             cancelled: 0,
             attention: 0,
             refused: 0,
+            undecided: 0,
+            may_park: 0,
             violated: Vec::new(),
             must_reach: Vec::new(),
             slowdown_max: 2.0,
@@ -239,7 +250,8 @@ impl Default for Expect {
 }
 
 impl Expect {
-    /// How many orders must end in each state; states that none ends in are left out.
+    /// How many orders must end in each state; states that none ends in are left out, and so are
+    /// orders that are undecided.
     pub fn orders(&self) -> BTreeMap<OrderState, u64> {
         let counts = [
             (OrderState::Completed, self.completed),
@@ -254,7 +266,7 @@ impl Expect {
 
     /// How many orders are expected in all.
     pub fn total(&self) -> u64 {
-        self.orders().values().sum::<u64>() + self.refused
+        self.orders().values().sum::<u64>() + self.refused + self.undecided
     }
 }
 
@@ -290,8 +302,11 @@ impl Plan {
     }
 
     /// The same run without its bad orders' troubles: what healthy orders are measured against.
-    /// `None` when there is nothing to take away.
+    /// `None` when there is nothing to take away, or when they may take as long as they like.
     pub fn without_the_bad(&self) -> Option<Plan> {
+        if self.expect.slowdown_max.is_infinite() {
+            return None;
+        }
         let mut plan = self.clone();
         // A fault that names one call makes one order bad; the others hit all alike.
         plan.faults.retain(|fault| fault.key.is_none() && fault.nth.is_none());

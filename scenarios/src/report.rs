@@ -3,7 +3,7 @@
 mod human;
 mod json;
 mod replayed;
-mod wrap;
+pub(crate) mod wrap;
 
 pub use human::human;
 pub use json::json;

@@ -3,16 +3,19 @@
 //! Everything that happens comes from the plan: time is tokio's paused clock from the plan's start,
 //! chance is forked from its seed, tasks run in one order. What is simulated is what ships: the
 //! core's code, its SQL, the fakes' handlers. Not simulated: TCP (half-open connections, stale
-//! keep-alives), the operating system's scheduler, and disks that lose what was not synced; live
-//! runs have the first two.
+//! keep-alives) and the operating system's scheduler; live runs have them.
 
 mod database;
+mod disk;
 mod host;
+mod latency;
 mod network;
 mod node;
 mod skew;
+mod turns;
 mod world;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::history::History;
@@ -31,6 +34,17 @@ pub struct Run<'a> {
     pub sabotage: Option<&'static Sabotage>,
 }
 
+/// Where faults could have hit a run, beside the calls, which stand in the fakes' ledgers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Scheduling points of each node, by its number.
+    pub points: Vec<u64>,
+    /// How often each operation of the store was used, all nodes together.
+    pub operations: BTreeMap<&'static str, u64>,
+    /// Operations of the disk; 0 when the database was in memory, as it is without power cuts.
+    pub disk_operations: u64,
+}
+
 /// A simulation that could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -40,6 +54,9 @@ pub enum Error {
     /// A fault of the plan is none.
     #[error("fault list of the plan")]
     Faults(#[source] faults::fault::Error),
+    /// The disk could not be made.
+    #[error("the run's disk")]
+    Disk(#[source] lossy_disk::Error),
     /// The database could not be made or read.
     #[error("the run's database")]
     Database(#[source] oms_core::store::Error),
@@ -50,6 +67,14 @@ pub enum Error {
 /// # Errors
 /// [`Error`]; what goes wrong in the run itself is history, not an error.
 pub fn run(run: &Run<'_>) -> Result<History, Error> {
+    survey(run).map(|(history, _)| history)
+}
+
+/// As [`run`], and says where faults could have hit.
+///
+/// # Errors
+/// [`Error`].
+pub fn survey(run: &Run<'_>) -> Result<(History, Places), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

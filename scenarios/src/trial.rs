@@ -77,6 +77,14 @@ impl Trials {
         Ok(history)
     }
 
+    /// As [`Trials::record`], without the run that healthy orders are measured against.
+    ///
+    /// # Errors
+    /// [`sim::Error`].
+    pub fn record_alone(&self, plan: &Plan) -> Result<History, sim::Error> {
+        play(plan)
+    }
+
     fn baseline(&self, healed: &Plan) -> Result<Option<Duration>, sim::Error> {
         let key = healed.to_toml();
         let known = |trials: &Trials| {

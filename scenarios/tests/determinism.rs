@@ -39,7 +39,7 @@ fn a_run_gives_the_same_bytes_in_two_processes() {
         assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stdout));
         std::fs::read(out.join(drill).join("history.jsonl")).expect("a history")
     };
-    for drill in ["garbage-replies", "crash-between-steps", "database-trouble"] {
+    for drill in ["garbage-replies", "crash-between-steps", "database-trouble", "power-cut"] {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (one, two) = (history(one.path(), drill), history(two.path(), drill));
         assert!(one == two, "{drill} differs between two processes");

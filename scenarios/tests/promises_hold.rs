@@ -1,11 +1,16 @@
 //! The three promises above all, over generated plans: no double shipment; a failed notification
 //! never rolls back a delivery; one bad order never blocks the rest.
+//!
+//! A plan that ever failed is kept in `promises_hold.regressions` beside this file, as the seed
+//! that it is drawn from, and is run again before any new one. The file belongs into the
+//! repository.
 
 use std::time::Duration;
 
 use faults::{Fault, Kind};
 use oms_core::config::Duplicates;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use scenarios::evidence::Evidence;
 use scenarios::plan::Plan;
 use scenarios::{promises, sim};
@@ -100,7 +105,12 @@ fn fallen(plan: &Plan) -> Vec<(&'static str, Vec<String>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        // The default looks for a `lib.rs` above this file, and there is none.
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn whatever_fails_no_promise_falls(plan in plans()) {

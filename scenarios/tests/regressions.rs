@@ -155,3 +155,44 @@ fn a_repeat_that_is_refused_says_nothing_of_the_message_whose_answer_was_lost() 
         "#,
     );
 }
+
+#[test]
+fn a_block_that_is_not_written_yet_is_waited_for_and_not_asked_about_without_end() {
+    holds(
+        r#"
+        [workload]
+        orders = 12
+        over = "0s"
+        [[fault]]
+        kind = "status"
+        on = "carrier"
+        endpoint = "ReqInvcNo"
+        status = 429
+        times = 1
+        [[fault]]
+        kind = "busy"
+        on = "store"
+        endpoint = "block-quota"
+        [expect]
+        completed = 12
+        "#,
+    );
+}
+
+#[test]
+fn the_report_of_a_message_that_is_never_answered_is_asked_for_although_no_other_is_awaited() {
+    holds(
+        r#"
+        [oms.messenger]
+        idempotency_ttl = "5m"
+        [workload]
+        orders = 1
+        [[fault]]
+        kind = "reset-after"
+        on = "messenger"
+        endpoint = "send/omni"
+        [expect]
+        completed = 1
+        "#,
+    );
+}

@@ -202,10 +202,25 @@ impl Guard {
         call: Call,
         read: impl FnOnce(&http::Response<Bytes>) -> Reading<T>,
     ) -> Outcome<T> {
+        self.call_under(None, context, call, read).await
+    }
+
+    /// As [`Guard::call`], under one more permit, of a quota that this call counts in too. Both end
+    /// alike: not before the request can no longer arrive.
+    pub async fn call_under<T>(
+        &self,
+        other: Option<Permit>,
+        context: &Context,
+        call: Call,
+        read: impl FnOnce(&http::Response<Bytes>) -> Reading<T>,
+    ) -> Outcome<T> {
         let shared = &self.shared;
         let (permit, ticket) = match shared.admit(context).await {
             Ok(admitted) => admitted,
             Err(NotNow { reason, wait }) => {
+                if let Some(other) = other {
+                    other.give_back();
+                }
                 return Outcome::NotProcessed { reason, wait, spent: false };
             }
         };
@@ -218,7 +233,7 @@ impl Guard {
         let now = shared.clock.now();
         let answer = understand(response, read, now);
         if !answer.lingers {
-            permit.end(now);
+            [Some(permit), other].into_iter().flatten().for_each(|permit| permit.end(now));
         }
         let reopened = shared.judge(ticket, &answer, begun, now);
         let pause = shared.pause_after(&answer, reopened, begun, now);

@@ -256,7 +256,9 @@ impl Shared {
                 let mut books = self.books();
                 books.pool.extend(ids.into_iter().map(|id| Held { id, until }));
                 if now < books.blocked_until {
+                    // The store has not heard of the block yet, and would be asked without end.
                     books.empty_pool();
+                    books.free_at = books.blocked_until;
                 }
                 return Ok(());
             }

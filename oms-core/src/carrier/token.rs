@@ -150,12 +150,8 @@ impl Tokens {
             rejected = response.status() == http::StatusCode::UNAUTHORIZED;
             reply::meaning(response, &[&self.biz_reg_num], kept_of)
         };
-        let outcome = self.guard.call(context, call, read).await;
+        let outcome = self.guard.call_under(Some(permit), context, call, read).await;
         let now = self.clock.now();
-        match outcome {
-            Outcome::NotProcessed { spent: false, .. } => permit.give_back(),
-            _ => permit.end(now),
-        }
         let (reason, wait) = match outcome {
             Outcome::Done(kept) => {
                 let token = kept.token.clone();

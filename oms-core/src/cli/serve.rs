@@ -144,13 +144,13 @@ fn environment(
             .map(|transport| -> Arc<dyn Transport> { Arc::new(transport) })
             .map_err(|source| Error::Transport { api, source })
     };
+    let mut options = Options::new(clock.clone(), observer.clone());
+    options.orders = rig.orders.clone();
+    (rig.store)(&mut options);
     Ok(Env {
         carrier: transport("carrier", &config.carrier.calls)?,
         messenger: transport("messenger", &config.messenger.calls)?,
-        store: super::open_observed(
-            &args.store,
-            Options { orders: rig.orders.clone(), ..Options::new(clock.clone(), observer.clone()) },
-        )?,
+        store: super::open_observed(&args.store, options)?,
         // Two processes must not jitter alike.
         entropy: Entropy::new(0).fork("process", &worker),
         clock,

@@ -57,8 +57,31 @@ impl Job {
         T: Send + 'static,
         F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
     {
+        Job::with(op, None, work)
+    }
+
+    /// A use case that is often needless. `glance` reads before there is a transaction: what it
+    /// gives is the answer, and only `None` takes the job through one. So whoever looks for work in
+    /// vain takes no write lock, and leaves no trace.
+    pub(super) fn unless<T, F>(
+        op: &'static str,
+        glance: impl FnOnce(&Connection) -> failure::Result<Option<T>> + Send + 'static,
+        work: F,
+    ) -> (Job, Reply<T>)
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
+    {
+        Job::with(op, Some(Box::new(glance)), work)
+    }
+
+    fn with<T, F>(op: &'static str, glance: Option<Glance<T>>, work: F) -> (Job, Reply<T>)
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let work = Box::new(Typed { work: Some(work), done: None, reply });
+        let work = Box::new(Typed { glance, work: Some(work), done: None, reply });
         (Job { op, task: current_task(), observed: true, work }, answer)
     }
 
@@ -70,13 +93,19 @@ impl Job {
 
 /// A job's work without its type.
 trait Work: Send {
+    /// Whether a glance answers it, so that nothing is left but to deliver.
+    fn glance(&mut self, db: &Connection) -> bool;
     /// Does it; false when what it wrote must be undone.
     fn run(&mut self, op: &'static str, db: &Connection) -> bool;
     /// Tells the waiter. `failed` is what became of the transaction, if it did not end well.
     fn deliver(self: Box<Self>, failed: Option<Error>);
 }
 
+/// A look at the database that may make a transaction needless.
+type Glance<T> = Box<dyn FnOnce(&Connection) -> failure::Result<Option<T>> + Send>;
+
 struct Typed<T, F> {
+    glance: Option<Glance<T>>,
     work: Option<F>,
     done: Option<Result<T>>,
     reply: oneshot::Sender<Result<T>>,
@@ -87,6 +116,13 @@ where
     T: Send,
     F: FnOnce(&Connection) -> failure::Result<T> + Send,
 {
+    fn glance(&mut self, db: &Connection) -> bool {
+        let Some(glance) = self.glance.take() else { return false };
+        // A glance that fails says nothing: the transaction will tell what is wrong.
+        self.done = glance(db).ok().flatten().map(Ok);
+        self.done.is_some()
+    }
+
     fn run(&mut self, op: &'static str, db: &Connection) -> bool {
         let Some(work) = self.work.take() else { return false };
         let done = work(db).map_err(|failure| failure.of(op));
@@ -177,6 +213,7 @@ impl Watch {
 
 /// Takes `jobs` through one transaction and tells each waiter what became of it.
 fn run(db: &Connection, jobs: Vec<Job>, access: Access, watch: &Watch) {
+    let jobs = at_a_glance(db, jobs);
     if jobs.is_empty() {
         return;
     }
@@ -201,6 +238,18 @@ fn run(db: &Connection, jobs: Vec<Job>, access: Access, watch: &Watch) {
         let failed = ended.error(job.op).or_else(|| (!kept).then(|| rolled_back(job.op)));
         job.work.deliver(failed);
     }
+}
+
+/// Answers those that need no transaction, and gives the others.
+fn at_a_glance(db: &Connection, jobs: Vec<Job>) -> Vec<Job> {
+    let mut left = Vec::with_capacity(jobs.len());
+    for mut job in jobs {
+        match job.work.glance(db) {
+            true => job.work.deliver(None),
+            false => left.push(job),
+        }
+    }
+    left
 }
 
 /// Does each job's work; says of each whether its writes stand.

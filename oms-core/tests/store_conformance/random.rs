@@ -1,4 +1,7 @@
 //! Random operations by three workers, against a plain model of leases and the state machines.
+//!
+//! What ever failed is kept in `tests/proptest-regressions/random.txt`, as the seed that it is
+//! drawn from, and is run again before anything new. The file belongs into the repository.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;

@@ -85,4 +85,10 @@ pub async fn reports_are_awaited_until_they_have_come(store: &dyn Store) {
     assert!(!store.awaits_reports(at(2)).await.unwrap(), "not sent after that");
     store.record_reports(vec![report("A:shipped", "M1", "63018")], at(60)).await.unwrap();
     assert!(!store.awaits_reports(at(1)).await.unwrap());
+    shipped(store, "B").await;
+    told(store, &notice(store, at(70)).await, notice_unknown(at(99)), at(71)).await;
+    assert!(store.awaits_reports(at(69)).await.unwrap(), "only its report may ever tell");
+    assert!(!store.awaits_reports(at(70)).await.unwrap(), "not sent after that");
+    store.record_reports(vec![report("B:shipped", "M2", "10000")], at(80)).await.unwrap();
+    assert!(!store.awaits_reports(at(69)).await.unwrap());
 }

@@ -45,6 +45,7 @@ fn oms(args: &[OsString]) -> ExitCode {
     };
     let rig = Rig {
         orders: sabotage::orders(sabotage),
+        store: sabotage::store(sabotage),
         seams: sabotage.map_or(sabotage::NO_SEAMS, |sabotage| sabotage.seams),
     };
     let args = std::iter::once(OsString::from("oms")).chain(args.iter().cloned());

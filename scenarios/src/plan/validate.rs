@@ -88,6 +88,8 @@ impl Plan {
             let why = unknown("there is no sabotage", name, sabotage::ALL.iter().map(|s| s.name));
             problems.check(sabotage::named(name).is_some(), "sabotage", why);
         }
+        let heals = self.heal_after.is_none_or(|after| !after.is_zero());
+        problems.check(heals, "heal_after", "must be more than nothing");
         let hash = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let hash = self.replay_hash.as_ref().is_none_or(hash);
         problems.check(hash, "replay_hash", "must be 64 hexadecimal digits");
@@ -98,6 +100,7 @@ impl Plan {
         problems.check((1..=64).contains(&world.nodes), "world.nodes", "must be 1 to 64");
         let latency = world.latency_min <= world.latency_max;
         problems.check(latency, "world.latency_max", "must not be less than `latency_min`");
+        problems.check(world.priorities <= 3, "world.priorities", "must be 0 to 3");
         problems.check(!world.patience.is_zero(), "world.patience", "must be more than nothing");
         if let Some(neighbour) = &self.neighbour {
             let lasting = !neighbour.lasting.is_zero();
@@ -140,6 +143,8 @@ impl Plan {
         let (total, orders) = (expect.total(), u64::from(self.workload.orders));
         let why = format!("accounts for {total} orders, and there are {orders}");
         problems.check(total == orders, "expect", why);
+        let park = expect.may_park <= expect.undecided;
+        problems.check(park, "expect.may_park", "must not be more than `undecided`");
         problems.check(expect.slowdown_max >= 1.0, "expect.slowdown_max", "must be 1 or more");
         for (place, id) in expect.violated.iter().enumerate() {
             let known = promises::ALL.iter().map(|promise| promise.id);

@@ -3,12 +3,15 @@
 //! The counts of the plan are exact: parking everything with the operator is no pass. What is not
 //! at rest when the time is up is named, with where it hangs.
 
+use std::collections::BTreeMap;
+
 use oms_core::state::{OrderState, ParcelState};
 use oms_core::store::OrderView;
 use serde::Serialize;
 
 use super::Finding;
 use crate::evidence::Evidence;
+use crate::plan::Expect;
 
 /// How it was broken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -23,6 +26,12 @@ pub enum Violation {
         expected: u64,
         /// How many there are.
         found: u64,
+    },
+    /// Orders were offered and never taken in.
+    #[error("{orders} of the orders are neither in the database nor refused")]
+    Missing {
+        /// How many.
+        orders: u64,
     },
     /// An order is still under way.
     #[error("{order} is stuck {state}: {hangs}")]
@@ -52,23 +61,44 @@ fn ended(state: &Option<OrderState>) -> &'static str {
 
 /// Judges it.
 pub fn check(evidence: &Evidence) -> Finding {
-    let mut violations = Vec::new();
-    let (expected, found) = (evidence.plan.expect.orders(), evidence.counts());
-    for state in OrderState::ALL.iter().copied().filter(|state| rests(*state)) {
-        let count = |counts: &std::collections::BTreeMap<OrderState, u64>| {
-            counts.get(&state).copied().unwrap_or(0)
-        };
-        let (expected, found) = (count(&expected), count(&found));
-        if expected != found {
-            violations.push(Violation::WrongCount { state: Some(state), expected, found });
-        }
-    }
+    let mut violations: Vec<Violation> = wrong_counts(evidence).collect();
     let (expected, found) = (evidence.plan.expect.refused, evidence.refused().len() as u64);
     if expected != found {
         violations.push(Violation::WrongCount { state: None, expected, found });
     }
+    violations.extend(missing(evidence));
     violations.extend(evidence.rows.orders.iter().filter_map(loose));
     violations.into_iter().collect()
+}
+
+/// States in which more or fewer orders rest than the plan expects. What is undecided may be in any
+/// final state, and with the operator as far as the plan says so.
+fn wrong_counts(evidence: &Evidence) -> impl Iterator<Item = Violation> {
+    let (expected, found) = (evidence.plan.expect.orders(), evidence.counts());
+    let Expect { undecided, may_park, .. } = evidence.plan.expect;
+    let count = |counts: &BTreeMap<OrderState, u64>, state| counts.get(&state).copied().unwrap_or(0);
+    let beyond = |state| count(&found, state).saturating_sub(count(&expected, state));
+    let resting = || OrderState::ALL.iter().copied().filter(|state| rests(*state));
+    let crowded = resting().map(beyond).sum::<u64>() > undecided;
+    let parked = beyond(OrderState::Attention) > may_park;
+    let wrong = resting().filter(|state| {
+        count(&found, *state) < count(&expected, *state)
+            || (beyond(*state) > 0 && (crowded || (parked && *state == OrderState::Attention)))
+    });
+    let wrong = wrong.map(|state| Violation::WrongCount {
+        state: Some(state),
+        expected: count(&expected, state),
+        found: count(&found, state),
+    });
+    wrong.collect::<Vec<_>>().into_iter()
+}
+
+/// Orders that are neither in the database nor refused, where no exact count shows it.
+fn missing(evidence: &Evidence) -> Option<Violation> {
+    let expect = &evidence.plan.expect;
+    let known = (evidence.rows.orders.len() + evidence.refused().len()) as u64;
+    let missing = expect.total().saturating_sub(known);
+    (expect.undecided > 0 && missing > 0).then_some(Violation::Missing { orders: missing })
 }
 
 /// Nothing more is to be done by itself.
@@ -133,6 +163,30 @@ mod tests {
             said(&check(&missing.evidence())),
             "2 completed, the plan expects 3"
         );
+    }
+
+    #[test]
+    fn what_is_undecided_ends_in_any_final_state_and_only_there() {
+        let open = |state: &str| {
+            let one = Builder::clean(3).order("ORD-3", state);
+            one.plan(|plan| (plan.expect.completed, plan.expect.undecided) = (2, 1))
+        };
+        for state in ["completed", "cancelled", "delivery-failed"] {
+            assert_eq!(check(&open(state).evidence()), Finding::default(), "{state}");
+        }
+        let parked = open("attention");
+        let heard = said(&check(&parked.clone().evidence()));
+        assert_eq!(heard, "1 attention, the plan expects 0");
+        let may_park = parked.plan(|plan| plan.expect.may_park = 1);
+        assert_eq!(check(&may_park.evidence()), Finding::default());
+        let stuck = said(&check(&open("cancelling").evidence()));
+        assert!(stuck.starts_with("ORD-3 is stuck cancelling"), "{stuck}");
+        let second = open("cancelled").order("ORD-2", "cancelled");
+        let heard = said(&check(&second.evidence()));
+        let both = "1 completed, the plan expects 2\n2 cancelled, the plan expects 0";
+        assert_eq!(heard, both, "one race is no excuse for another order");
+        let lost = said(&check(&open("completed").lose("ORD-3").evidence()));
+        assert_eq!(lost, "1 of the orders are neither in the database nor refused");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Text in columns of a terminal.
 
 /// How many columns a report has.
-pub(super) const COLUMNS: usize = 80;
+pub(crate) const COLUMNS: usize = 80;
 
 /// How many columns `text` takes: Korean takes two a character.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.chars().map(|char| if is_wide(char) { 2 } else { 1 }).sum()
 }
 
@@ -14,7 +14,7 @@ fn is_wide(char: char) -> bool {
 }
 
 /// `text` in lines of at most [`COLUMNS`], each after `indent` spaces, broken between words.
-pub(super) fn wrap(text: &str, indent: usize) -> String {
+pub(crate) fn wrap(text: &str, indent: usize) -> String {
     let margin = " ".repeat(indent);
     let mut lines = String::new();
     let mut line = margin.clone();

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use clockwork::Timestamp;
 use oms_core::store::{Claim, Claimed, ParcelOutcome, ParcelWork, Result, Store, Written};
 
-use super::Sabotage;
 use super::tapped_store::{Tap, TappedStore};
+use super::{Family, Sabotage};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "lease-ignored",
+    family: Family::LeaseAndFencing,
     why: "nobody looks at the lease's end before a call, and when `UPDATE … WHERE token = ?` \
           touches no row, nobody looks at the count",
     breaks: "no-double-shipment",

@@ -1,9 +1,10 @@
 //! Calls are made without a permit.
 
-use super::Sabotage;
+use super::{Family, Sabotage};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "limiter-off",
+    family: Family::LimiterWindows,
     why: "no limiter: \"we never send that many\", until the first sale",
     breaks: "quota-kept",
     seen_in: &["burst-of-300"],

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use oms_core::policy::BookingPolicy;
 
-use super::Sabotage;
+use super::{Family, Sabotage};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "new-invoice-on-retry",
+    family: Family::Idempotency,
     why: "the request is built anew for each try, with a new invoice number: the builder sits \
           inside the retry loop",
     breaks: "books-agree",

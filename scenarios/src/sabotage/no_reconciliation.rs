@@ -5,10 +5,11 @@ use std::sync::Arc;
 use oms_core::policy::{BookingPolicy, Reconcile};
 use oms_core::store::ParcelWork;
 
-use super::Sabotage;
+use super::{Family, Sabotage};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "no-reconciliation",
+    family: Family::TimeOutTakenForFailure,
     why: "an unknown outcome is written down and left: the job that asks was put off to next sprint",
     breaks: "everything-settles",
     seen_in: &["booking-reply-lost"],

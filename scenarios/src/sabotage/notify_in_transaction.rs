@@ -12,11 +12,12 @@ use oms_core::store::{
     Error, NoticeKey, NoticeOutcome, NoticeWork, ParcelOutcome, ParcelWork, Result, Store, Written,
 };
 
-use super::Sabotage;
 use super::tapped_store::{Tap, TappedStore};
+use super::{Family, Sabotage};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "notify-in-transaction",
+    family: Family::TransactionBorder,
     why: "the seed's `@Transactional` around both: the message fails, and the booking's record is \
           rolled back with it",
     breaks: "no-io-in-transaction",

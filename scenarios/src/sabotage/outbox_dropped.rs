@@ -5,10 +5,11 @@ use std::sync::Arc;
 use oms_core::policy::{Consequence, OrderPolicy, OrderSnapshot};
 use oms_core::saga::SoundOrders;
 
-use super::Sabotage;
+use super::{Family, Sabotage};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "outbox-dropped",
+    family: Family::OutboxOrder,
     why: "the outbox row is written by another call than the booking's record, and that call was \
           lost in a merge",
     breaks: "everything-settles",

@@ -1,4 +1,4 @@
-//! A store with the claiming or the writing of parcels replaced.
+//! A store with some of its use cases replaced.
 
 use std::sync::Arc;
 
@@ -26,7 +26,66 @@ pub(super) trait Tap: Send + Sync {
         work: &ParcelWork,
         outcome: ParcelOutcome,
         now: Timestamp,
-    ) -> Result<Written>;
+    ) -> Result<Written> {
+        store.settle_parcel(work, outcome, now).await
+    }
+
+    /// In place of the store's own.
+    async fn ingest(
+        &self,
+        store: &dyn Store,
+        order: &Order,
+        rejection: Option<String>,
+        now: Timestamp,
+    ) -> Result<Ingested> {
+        store.ingest(order, rejection, now).await
+    }
+
+    /// In place of the store's own.
+    async fn claim_notices(&self, store: &dyn Store, claim: Claim) -> Result<Claimed<NoticeWork>> {
+        store.claim_notices(claim).await
+    }
+
+    /// In place of the store's own.
+    async fn settle_notice(
+        &self,
+        store: &dyn Store,
+        work: &NoticeWork,
+        outcome: NoticeOutcome,
+        now: Timestamp,
+    ) -> Result<Written> {
+        store.settle_notice(work, outcome, now).await
+    }
+
+    /// In place of the store's own.
+    async fn take_permits(&self, store: &dyn Store, take: TakePermits) -> Result<Permits> {
+        store.take_permits(take).await
+    }
+
+    /// In place of the store's own.
+    async fn block_quota(
+        &self,
+        store: &dyn Store,
+        quota: &'static str,
+        until: Timestamp,
+    ) -> Result<()> {
+        store.block_quota(quota, until).await
+    }
+
+    /// In place of the store's own.
+    async fn record_reports(
+        &self,
+        store: &dyn Store,
+        reports: Vec<DeliveryReport>,
+        now: Timestamp,
+    ) -> Result<()> {
+        store.record_reports(reports, now).await
+    }
+
+    /// In place of the store's own.
+    async fn operate(&self, store: &dyn Store, operation: Operation) -> Result<Operated> {
+        store.operate(operation).await
+    }
 }
 
 /// `inner`, with a tap in it.
@@ -61,10 +120,10 @@ impl<T: Tap> Store for TappedStore<T> {
         rejection: Option<String>,
         now: Timestamp,
     ) -> Result<Ingested> {
-        self.inner.ingest(order, rejection, now).await
+        self.tap.ingest(self.inner.as_ref(), order, rejection, now).await
     }
     async fn claim_notices(&self, claim: Claim) -> Result<Claimed<NoticeWork>> {
-        self.inner.claim_notices(claim).await
+        self.tap.claim_notices(self.inner.as_ref(), claim).await
     }
     async fn settle_notice(
         &self,
@@ -72,22 +131,22 @@ impl<T: Tap> Store for TappedStore<T> {
         outcome: NoticeOutcome,
         now: Timestamp,
     ) -> Result<Written> {
-        self.inner.settle_notice(work, outcome, now).await
+        self.tap.settle_notice(self.inner.as_ref(), work, outcome, now).await
     }
     async fn take_permits(&self, take: TakePermits) -> Result<Permits> {
-        self.inner.take_permits(take).await
+        self.tap.take_permits(self.inner.as_ref(), take).await
     }
     async fn block_quota(&self, quota: &'static str, until: Timestamp) -> Result<()> {
-        self.inner.block_quota(quota, until).await
+        self.tap.block_quota(self.inner.as_ref(), quota, until).await
     }
     async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()> {
-        self.inner.record_reports(reports, now).await
+        self.tap.record_reports(self.inner.as_ref(), reports, now).await
     }
     async fn awaits_reports(&self, since: Timestamp) -> Result<bool> {
         self.inner.awaits_reports(since).await
     }
     async fn operate(&self, operation: Operation) -> Result<Operated> {
-        self.inner.operate(operation).await
+        self.tap.operate(self.inner.as_ref(), operation).await
     }
     async fn order(&self, id: &str) -> Result<Option<OrderView>> {
         self.inner.order(id).await

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use oms_core::call::Outcome;
 use oms_core::policy::BookingPolicy;
 
-use super::Sabotage;
+use super::{Family, Sabotage};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "unknown-as-booked",
+    family: Family::TimeOutTakenForFailure,
     why: "a time-out is taken for a success, since \"it usually went through\"",
     breaks: "books-agree",
     seen_in: &["garbage-replies"],

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use oms_core::call::Outcome;
 use oms_core::policy::BookingPolicy;
 
-use super::Sabotage;
+use super::{Family, Sabotage};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "unknown-as-failed",
+    family: Family::TimeOutTakenForFailure,
     why: "`catch (Exception e) { markAsFailed(); }`: a time-out is taken for a refusal",
     breaks: "books-agree",
     seen_in: &["booking-reply-lost"],

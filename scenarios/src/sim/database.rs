@@ -1,6 +1,7 @@
 //! The database as a node sees it: the real one, with the faults that a plan does to it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use clockwork::{Clock, Entropy, Timestamp};
@@ -12,12 +13,22 @@ use oms_core::store::{
     TakePermits, UnitOfWork, Written,
 };
 
+use super::disk::Power;
+
 /// Decides which use case is hit, as an injector does for calls.
 pub struct StoreFaults {
     clock: Arc<dyn Clock>,
     start: Timestamp,
     entropy: Entropy,
-    state: Mutex<Vec<Armed>>,
+    state: Mutex<State>,
+    power: Option<Arc<Power>>,
+}
+
+struct State {
+    armed: Vec<Armed>,
+    /// How often each operation was used.
+    uses: BTreeMap<&'static str, u64>,
+    healed: bool,
 }
 
 struct Armed {
@@ -27,42 +38,87 @@ struct Armed {
 }
 
 impl StoreFaults {
-    /// Faults on the store; `from` and `until` count from now.
-    pub fn new(clock: Arc<dyn Clock>, entropy: Entropy, faults: Vec<Fault>) -> StoreFaults {
+    /// Faults on the store, and on the power under it if it can go; `from` and `until` count from
+    /// now.
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        entropy: Entropy,
+        faults: Vec<Fault>,
+        power: Option<Arc<Power>>,
+    ) -> StoreFaults {
         let armed = faults.into_iter().map(|fault| Armed { fault, seen: 0, fired: 0 });
-        let state = Mutex::new(armed.collect());
-        StoreFaults { start: clock.now(), clock, entropy, state }
+        let state = State { armed: armed.collect(), uses: BTreeMap::new(), healed: false };
+        let state = Mutex::new(state);
+        StoreFaults { start: clock.now(), clock, entropy, state, power }
+    }
+
+    /// No fault fires any more.
+    pub fn heal(&self) {
+        self.state().healed = true;
+        if let Some(power) = &self.power {
+            power.heal();
+        }
     }
 
     /// The faults and how often each fired.
     pub fn fired(&self) -> Vec<Fired> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.iter().map(|a| Fired { fault: a.fault.clone(), times: a.fired }).collect()
+        let at_points = |fault: &Fault| self.power.as_ref().map_or(0, |power| power.times(fault));
+        let fired = |armed: &Armed| Fired {
+            times: armed.fired + at_points(&armed.fault),
+            fault: armed.fault.clone(),
+        };
+        self.state().armed.iter().map(fired).collect()
     }
 
-    /// The fault that hits this use of `op`, if one does.
-    fn hit(&self, op: &'static str) -> Option<Fault> {
+    /// How often each operation was used.
+    pub fn uses(&self) -> BTreeMap<&'static str, u64> {
+        self.state().uses.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fault that hits this use of `op`, if one does, and its place among them.
+    fn hit(&self, op: &'static str) -> Option<(usize, Fault)> {
         let passed = self.clock.now().since(self.start);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for (place, armed) in state.iter_mut().enumerate() {
+        let mut state = self.state();
+        *state.uses.entry(op).or_default() += 1;
+        if state.healed {
+            return None;
+        }
+        for (place, armed) in state.armed.iter_mut().enumerate() {
             let fault = &armed.fault;
-            if fault.endpoint.as_deref().is_some_and(|endpoint| endpoint != op) {
+            // Those at a point of the disk are the disk's own matter.
+            let elsewhere = fault.endpoint.as_deref().is_some_and(|endpoint| endpoint != op);
+            if elsewhere || fault.point.is_some() {
                 continue;
             }
             armed.seen += 1;
             let in_window = fault.from.is_none_or(|from| passed >= from)
                 && fault.until.is_none_or(|until| passed < until);
             let on_turn = fault.nth.is_none_or(|nth| nth == armed.seen);
-            let spent = fault.times.is_some_and(|times| armed.fired >= times);
+            let once = fault.kind == Kind::PowerCut && fault.rate.is_none();
+            let times = fault.times.or(once.then_some(1));
+            let spent = times.is_some_and(|times| armed.fired >= times);
             let drawn = fault.rate.is_none_or(|rate| {
                 self.entropy.fork("store-fault", (place, op, armed.seen)).chance(rate)
             });
             if in_window && on_turn && drawn && !spent {
-                armed.fired += 1;
-                return Some(armed.fault.clone());
+                // A power cut fires when the power goes, unless its node dies before.
+                armed.fired += u64::from(fault.kind != Kind::PowerCut);
+                return Some((place, armed.fault.clone()));
             }
         }
         None
+    }
+
+    /// The power goes because of the fault at `place`.
+    fn cut_power(&self, place: usize) {
+        self.state().armed[place].fired += 1;
+        if let Some(power) = &self.power {
+            power.cut();
+        }
     }
 }
 
@@ -83,7 +139,7 @@ impl FaultyStore {
         op: &'static str,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let Some(fault) = self.faults.hit(op) else { return work.await };
+        let Some((place, fault)) = self.faults.hit(op) else { return work.await };
         let failed = |reason: &str| Err(Error::Engine { op, reason: reason.to_owned() });
         match fault.kind {
             Kind::Busy => Err(Error::Busy { op }),
@@ -92,6 +148,12 @@ impl FaultyStore {
             Kind::CommitUnknown => {
                 work.await?;
                 Err(Error::CommitUnknown { op })
+            }
+            Kind::PowerCut => {
+                // What it answers, nobody is there to hear.
+                let _ = work.await;
+                self.faults.cut_power(place);
+                std::future::pending().await
             }
             // `slow`: it takes longer, and then it is done.
             _ => {
@@ -193,7 +255,7 @@ mod tests {
             by: (kind == Kind::Slow).then_some(Duration::from_secs(2)),
             ..Fault::new(kind)
         };
-        let faults = StoreFaults::new(clock.clone(), Entropy::new(1), vec![fault]);
+        let faults = StoreFaults::new(clock.clone(), Entropy::new(1), vec![fault], None);
         let faults = Arc::new(faults);
         let store = FaultyStore::new(inner.clone(), faults.clone());
         let order = Order::from_json(ORDER.as_bytes()).unwrap();
@@ -227,7 +289,7 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(DrillClock::starting_at(Timestamp::EPOCH));
         let options = Options::new(clock.clone(), Arc::new(NullObserver));
         let fault = Fault { endpoint: Some("operate".to_owned()), ..Fault::new(Kind::Busy) };
-        let faults = Arc::new(StoreFaults::new(clock, Entropy::new(1), vec![fault]));
+        let faults = Arc::new(StoreFaults::new(clock, Entropy::new(1), vec![fault], None));
         let store = FaultyStore::new(Arc::new(SqliteStore::in_memory(options)), faults.clone());
         assert!(store.census().await.is_ok());
         assert_eq!(faults.fired()[0].times, 0);

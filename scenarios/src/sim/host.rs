@@ -8,17 +8,18 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use clockwork::Clock;
+use clockwork::{Clock, Timestamp};
 use http_body_util::BodyExt;
 use oms_core::config::Config;
 use oms_core::env::{Env, Spawner};
 use oms_core::http::App;
 use oms_core::service::Service;
 use oms_core::store::Store;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tower::ServiceExt;
 
 use super::node::{Mark, Node};
+use super::turns::Turns;
 use crate::history::{Record, Step};
 use crate::offering::Front;
 use crate::recorder::Recorder;
@@ -46,6 +47,9 @@ pub struct Host {
     image: Image,
     marks: BTreeMap<u64, Mark>,
     restart_after: Duration,
+    turns: Option<Turns>,
+    /// How many scheduling points had been passed when it was healed.
+    healed: watch::Sender<Option<u64>>,
     running: Mutex<Running>,
 }
 
@@ -66,10 +70,13 @@ impl Host {
         image: Image,
         marks: BTreeMap<u64, Mark>,
         restart_after: Duration,
+        turns: Option<Turns>,
     ) -> Host {
-        let node = Node::start(0, &marks, 1 + u64::from(number) * TASKS_PER_HOST);
+        let first_task = 1 + u64::from(number) * TASKS_PER_HOST;
+        let node = Node::start(0, &marks, first_task, turns.clone());
         let running = Mutex::new(Running { node, router: None });
-        Host { number, clock, recorder, image, marks, restart_after, running }
+        let healed = watch::Sender::new(None);
+        Host { number, clock, recorder, image, marks, restart_after, turns, healed, running }
     }
 
     /// Boots the core, and boots it again whenever it dies. Runs until the simulation ends.
@@ -80,8 +87,12 @@ impl Host {
                 self.stand_still(&node, length).await;
             }
             self.record(Step::NodeCrashed);
-            self.clock.sleep(self.restart_after).await;
-            let next = Node::start(node.points(), &self.marks, node.next_task());
+            self.pause_until(self.clock.now() + self.restart_after).await;
+            let turns = self.turns.clone();
+            let next = Node::start(node.points(), &self.marks, node.next_task(), turns);
+            if self.is_healed() {
+                next.heal();
+            }
             *self.running() = Running { node: next, router: None };
         }
     }
@@ -137,8 +148,30 @@ impl Host {
     async fn stand_still(&self, node: &Node, length: Duration) {
         let until = self.clock.now() + length;
         self.record(Step::NodeStalled { until });
-        self.clock.sleep_until(until).await;
+        self.pause_until(until).await;
         node.wake();
+    }
+
+    /// Nothing happens to it any more: it boots if it is down, and goes on if it stands still.
+    pub fn heal(&self) {
+        let node = self.running().node.clone();
+        node.heal();
+        self.healed.send_replace(Some(node.points()));
+    }
+
+    fn is_healed(&self) -> bool {
+        self.healed.borrow().is_some()
+    }
+
+    /// Sleeps until then, or until it is healed.
+    async fn pause_until(&self, until: Timestamp) {
+        let mut healed = self.healed.subscribe();
+        tokio::select! {
+            biased;
+            // It holds the sender itself, so it cannot be closed.
+            _ = healed.wait_for(Option::is_some) => {}
+            () = self.clock.sleep_until(until) => {}
+        }
     }
 
     /// Its number, from 0.
@@ -146,9 +179,10 @@ impl Host {
         self.number
     }
 
-    /// Scheduling points passed so far.
+    /// Scheduling points passed so far, at which something could happen to it.
     pub fn points(&self) -> u64 {
-        self.running().node.points()
+        let healed = *self.healed.borrow();
+        healed.unwrap_or_else(|| self.running().node.points())
     }
 
     fn record(&self, step: Step) {

@@ -2,7 +2,8 @@
 //!
 //! A request under way belongs to the network, not to its caller: a caller that dies or gives up
 //! does not un-send it. Latency is drawn for each leg from the seed and the request's own bytes,
-//! so it depends on nothing else that happens.
+//! so it depends on nothing else that happens. Where priorities are drawn it goes by the caller's:
+//! see [`super::turns`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,9 +18,12 @@ use bytes::{Bytes, BytesMut};
 use clockwork::{Clock, Entropy, timeout};
 use faults::{ConnectFault, Injector, Refuse, Reset};
 use http_body_util::BodyExt;
-use oms_core::env::{Deadlines, Transport, TransportError};
+use oms_core::env::{Deadlines, Transport, TransportError, current_task};
 use tokio::sync::oneshot;
 use tower::ServiceExt;
+
+use super::latency::Latencies;
+use super::turns::Turns;
 
 /// A larger reply is not read to its end, as the real transport does not.
 const REPLY_LIMIT_BYTES: usize = 1 << 20;
@@ -36,30 +40,36 @@ struct Shared {
     clock: Arc<dyn Clock>,
     entropy: Entropy,
     client: SocketAddr,
-    latency: (Duration, Duration),
+    latency: Latencies,
+    turns: Option<Turns>,
     /// How often each request was made: the same bytes travel differently each time.
     sent: Mutex<BTreeMap<u64, u64>>,
 }
 
 impl Link {
-    /// A way to `router` for `client`, with `latency` a leg.
+    /// A way to `router` for `client`, with `latency` a leg: by the caller's priority where there
+    /// are `turns`.
     pub fn new(
         router: Router,
         injector: Injector,
         clock: Arc<dyn Clock>,
         entropy: Entropy,
         client: SocketAddr,
-        latency: (Duration, Duration),
+        latency: Latencies,
+        turns: Option<Turns>,
     ) -> Link {
         let sent = Mutex::new(BTreeMap::new());
-        Link {
-            shared: Arc::new(Shared { router, injector, clock, entropy, client, latency, sent }),
-        }
+        let shared = Shared { router, injector, clock, entropy, client, latency, turns, sent };
+        Link { shared: Arc::new(shared) }
     }
 
     /// The latencies of the way there and back.
     fn legs(&self, request: &http::Request<Bytes>) -> (Duration, Duration) {
         let shared = &self.shared;
+        if let Some(turns) = &shared.turns {
+            let travel = |leg: &str| shared.latency.of_rank(turns.slowness(current_task(), leg));
+            return (travel("there"), travel("back"));
+        }
         let path = request.uri().path();
         let bytes = shared.entropy.fork(path, request.body().as_ref()).seed();
         let mut sent = shared.sent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +77,7 @@ impl Link {
         *times += 1;
         let draw = |leg: &str| {
             let drawn = shared.entropy.fork(leg, (path, bytes, *times));
-            drawn.duration(shared.latency.0, shared.latency.1)
+            shared.latency.at(drawn.unit())
         };
         (draw("there"), draw("back"))
     }

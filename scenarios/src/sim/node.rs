@@ -3,6 +3,9 @@
 //! Every task of a node is polled through [`Gate`]. Each poll is a scheduling point: the node may
 //! die there, and then all its futures are dropped at once, in the order in which they were
 //! started. What it sent stays sent, for requests under way belong to the network.
+//!
+//! Without [`Turns`] a task that is ready runs when tokio polls it, in the order in which tasks
+//! became ready. With them it joins the line instead, and runs when it is its turn.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,6 +16,8 @@ use std::time::Duration;
 
 use clockwork::BoxFuture;
 use oms_core::env::{Spawner, TaskId, scoped};
+
+use super::turns::{self, Turns};
 
 /// One incarnation of a node.
 #[derive(Clone)]
@@ -26,6 +31,7 @@ struct Shared {
     fate: tokio::sync::Notify,
     /// Names tasks in the history, unique over all incarnations of the node.
     first_task: TaskId,
+    turns: Option<Turns>,
 }
 
 #[derive(Default)]
@@ -58,11 +64,17 @@ type Slot = Arc<Mutex<Option<BoxFuture<'static, ()>>>>;
 impl Node {
     /// A node that has passed `points` in earlier incarnations, and to which those of `marks`
     /// happen that are still to come.
-    pub fn start(points: u64, marks: &BTreeMap<u64, Mark>, first_task: TaskId) -> Node {
+    pub fn start(
+        points: u64,
+        marks: &BTreeMap<u64, Mark>,
+        first_task: TaskId,
+        turns: Option<Turns>,
+    ) -> Node {
         let marks = marks.range(points + 1..).map(|(point, mark)| (*point, *mark)).collect();
         let state = State { points, marks, ..State::default() };
         let fate = tokio::sync::Notify::new();
-        Node { shared: Arc::new(Shared { state: Mutex::new(state), fate, first_task }) }
+        let state = Mutex::new(state);
+        Node { shared: Arc::new(Shared { state, fate, first_task, turns }) }
     }
 
     /// Scheduling points passed so far, over all incarnations.
@@ -128,6 +140,11 @@ impl Node {
         }
     }
 
+    /// Nothing happens at its scheduling points any more.
+    pub fn heal(&self) {
+        self.state().marks.clear();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.shared.state)
     }
@@ -190,6 +207,7 @@ impl Spawner for Node {
 }
 
 /// The way by which every poll of a node's task goes.
+#[derive(Clone)]
 struct Gate {
     node: Node,
     task: TaskId,
@@ -200,6 +218,18 @@ impl Future for Gate {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(turns) = &self.node.shared.turns else { return self.step(context) };
+        if lock(&self.slot).is_none() {
+            return Poll::Ready(());
+        }
+        turns.join(self.task, Box::new(self.clone()), context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Gate {
+    /// One scheduling point, and what the task does then.
+    fn step(&self, context: &mut Context<'_>) -> Poll<()> {
         match self.node.pass(context.waker()) {
             Pass::On => {}
             Pass::Asleep => return Poll::Pending,
@@ -221,6 +251,12 @@ impl Future for Gate {
             }
         }
         polled
+    }
+}
+
+impl turns::Step for Gate {
+    fn step(&self, context: &mut Context<'_>) -> Poll<()> {
+        Gate::step(self, context)
     }
 }
 
@@ -261,13 +297,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_node_dies_at_exactly_the_named_point_with_all_its_tasks() {
-        let node = Node::start(0, &crashes(&[4]), 1);
+        let node = Node::start(0, &crashes(&[4]), 1, None);
         let steps = counting(&node);
         assert_eq!(node.fate().await, None);
         assert_eq!(steps.load(Ordering::Relaxed), 3);
         assert_eq!(Arc::strong_count(&steps), 1, "its futures are dropped");
         assert_eq!(node.points(), 4);
-        let second = Node::start(node.points(), &crashes(&[4, 6]), node.next_task());
+        let second = Node::start(node.points(), &crashes(&[4, 6]), node.next_task(), None);
         let steps = counting(&second);
         assert_eq!(second.fate().await, None);
         assert_eq!(steps.load(Ordering::Relaxed), 1, "points go on over incarnations");
@@ -275,7 +311,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sleeping_node_does_nothing_until_it_wakes() {
-        let node = Node::start(0, &crashes(&[]), 1);
+        let node = Node::start(0, &crashes(&[]), 1, None);
         let steps = counting(&node);
         node.sleep();
         for _ in 0..50 {
@@ -291,7 +327,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_task_that_kills_its_own_node_is_dropped_too() {
-        let node = Node::start(0, &crashes(&[]), 1);
+        let node = Node::start(0, &crashes(&[]), 1, None);
         let steps = counting(&node);
         let killer = node.clone();
         node.spawn("killer", Box::pin(async move { killer.kill() }));
@@ -307,7 +343,7 @@ mod tests {
     async fn a_node_stands_still_at_exactly_the_named_point_and_goes_on_there() {
         let length = Duration::from_secs(40);
         let marks = BTreeMap::from([(4, Mark::Stall(length))]);
-        let node = Node::start(0, &marks, 1);
+        let node = Node::start(0, &marks, 1, None);
         let steps = counting(&node);
         assert_eq!(node.fate().await, Some(length));
         assert_eq!(steps.load(Ordering::Relaxed), 3);

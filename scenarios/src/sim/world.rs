@@ -14,15 +14,18 @@ use oms_core::config::Config;
 use oms_core::env::{Env, NullObserver, TokioSpawner, Transport};
 use oms_core::policy::Policies;
 use oms_core::store::group_commit::no_scheduling_point;
-use oms_core::store::sqlite::{Options, SharedDatabase, SqliteStore};
+use oms_core::store::sqlite::{Options, SqliteStore};
 use oms_core::store::{Rows, Store};
 
 use super::database::{FaultyStore, StoreFaults};
+use super::disk::Storage;
 use super::host::{Host, Hosts, Image};
+use super::latency::Latencies;
 use super::network::Link;
-use super::node::{Mark, scheduling_point};
+use super::node::Mark;
 use super::skew::Skewed;
-use super::{Error, Run};
+use super::turns::Turns;
+use super::{Error, Places, Run};
 use crate::history::{FinalReads, History, Mode, Phase, Step};
 use crate::offering::Shop;
 use crate::plan::{Plan, Site};
@@ -51,28 +54,29 @@ pub struct World<'a> {
     recorder: Recorder,
     carrier: FakeCj,
     gateway: FakeKakao,
-    database: SharedDatabase,
+    storage: Storage,
     store_faults: Arc<StoreFaults>,
     node_faults: Vec<Fault>,
+    /// Who runs next, where the plan has it drawn.
+    turns: Option<Turns>,
 }
 
 /// Plays a plan from its start to the final reads.
-pub async fn play(run: &Run<'_>, offers: &[Offer]) -> Result<History, Error> {
+pub async fn play(run: &Run<'_>, offers: &[Offer]) -> Result<(History, Places), Error> {
     let world = World::build(run)?;
     let hosts = world.boot();
     world.phase(Phase::Chaos);
     world.disturb_nodes(&hosts);
+    world.heal_in_time(&hosts);
     world.open_shop(&hosts, offers);
     world.let_the_neighbour_call();
     world.let_couriers_scan();
     world.wait_until_settled(offers).await?;
     world.phase(Phase::FinalReads);
     let history = world.read_finally(&hosts).await;
-    for injector in [world.carrier.injector(), world.gateway.injector()] {
-        // It holds the hosts, and they hold it: let go, or every run stays in memory.
-        injector.on_crash(Arc::new(|_| {}));
-    }
-    history
+    let places = world.places(&hosts);
+    world.switch_off(&hosts);
+    history.map(|history| (history, places))
 }
 
 impl<'a> World<'a> {
@@ -87,18 +91,25 @@ impl<'a> World<'a> {
         let at = |site| plan.faults_at(site).map(|(_, fault)| fault.clone()).collect::<Vec<_>>();
         carrier.injector().install(at(Site::Carrier), start).map_err(Error::Faults)?;
         gateway.injector().install(at(Site::Messenger), start).map_err(Error::Faults)?;
-        let store_faults = StoreFaults::new(clock.clone(), chance("store"), at(Site::Store));
-        let database = SharedDatabase::fresh();
+        let recorder = Recorder::default();
+        let mut options = Options::new(clock.clone(), Arc::new(NullObserver));
+        crate::sabotage::store(run.sabotage)(&mut options);
+        let storage = Storage::new(plan, options.synchronous, clock.clone(), recorder.clone())?;
+        let store_faults = at(Site::Store);
+        let power = storage.power();
+        let store_faults = StoreFaults::new(clock.clone(), chance("store"), store_faults, power);
         Ok(World {
             run,
             clock,
             start,
-            recorder: Recorder::default(),
+            recorder,
             carrier,
             gateway,
-            database,
+            storage,
             store_faults: Arc::new(store_faults),
             node_faults: at(Site::Node),
+            turns: (plan.world.priorities > 0)
+                .then(|| Turns::new(entropy, plan.world.priorities, plan.workload.orders)),
         })
     }
 
@@ -138,10 +149,17 @@ impl<'a> World<'a> {
                 self.image(number, config.clone()),
                 self.marks(number),
                 self.plan().world.restart_after,
+                self.turns.clone(),
             );
             Arc::new(host)
         });
         let hosts: Arc<[Arc<Host>]> = hosts.collect();
+        if let Some(power) = self.storage.power() {
+            power.feeds(&hosts);
+        }
+        if let Some(turns) = &self.turns {
+            background(turns.clone().serve());
+        }
         for host in hosts.iter() {
             background(host.clone().run());
         }
@@ -151,13 +169,15 @@ impl<'a> World<'a> {
     /// What a node boots.
     fn image(&self, number: u32, config: Arc<Config>) -> Image {
         let clock = self.clock_of(number);
-        let database = self.database.clone();
+        let (storage, point) = (self.storage.clone(), self.storage.scheduling_point());
         let faults = self.store_faults.clone();
         let orders = crate::sabotage::orders(self.run.sabotage);
         let store = move |env: &Env| -> Arc<dyn Store> {
             let options = Options::new(env.clock.clone(), env.observer.clone());
             let options = Options { orders: orders.clone(), ..options };
-            let connected = SqliteStore::inline(&database, Arc::new(scheduling_point), options);
+            // Without a database every use case is an error, and that is what there is to see.
+            let _ = storage.power_on();
+            let connected = SqliteStore::inline(storage.database(), point.clone(), options);
             Arc::new(FaultyStore::new(Arc::new(connected), faults.clone()))
         };
         let seams = self.run.sabotage.map_or(crate::sabotage::NO_SEAMS, |s| s.seams);
@@ -179,7 +199,7 @@ impl<'a> World<'a> {
     /// The database without faults or scheduling points, for whoever looks at it from outside.
     fn plain_store(&self) -> SqliteStore {
         let options = Options::new(self.clock.clone(), Arc::new(NullObserver));
-        SqliteStore::inline(&self.database, no_scheduling_point(), options)
+        SqliteStore::inline(self.storage.database(), no_scheduling_point(), options)
     }
 
     fn link(&self, site: Site, number: u32) -> Arc<dyn Transport> {
@@ -195,7 +215,8 @@ impl<'a> World<'a> {
             self.clock.clone(),
             self.entropy().fork("network", (site.as_str(), number)),
             SocketAddr::new(OUR_ADDRESS, port),
-            (world.latency_min, world.latency_max),
+            Latencies::of(world),
+            self.turns.clone(),
         ))
     }
 
@@ -238,11 +259,39 @@ impl<'a> World<'a> {
             let Some(from) = fault.from else { continue };
             let (clock, at) = (self.clock.clone(), self.start + from);
             let (hosts, fault) = (hosts.clone(), fault.clone());
+            if self.heals_at().is_some_and(|heals_at| heals_at <= at) {
+                continue;
+            }
             background(async move {
                 clock.sleep_until(at).await;
                 fell(&hosts, &fault);
             });
         }
+    }
+
+    /// When the chaos ends, if the plan says so.
+    fn heals_at(&self) -> Option<Timestamp> {
+        self.plan().heal_after.map(|after| self.start + after)
+    }
+
+    /// From one moment on no fault fires any more and every node runs. What is under way by then
+    /// still arrives, and a clock that is wrong stays wrong: it would have to jump.
+    fn heal_in_time(&self, hosts: &Arc<[Arc<Host>]>) {
+        let Some(heals_at) = self.heals_at() else { return };
+        let (clock, recorder) = (self.clock.clone(), self.recorder.clone());
+        let injectors = [self.carrier.injector(), self.gateway.injector()];
+        let (store_faults, hosts) = (self.store_faults.clone(), hosts.clone());
+        background(async move {
+            clock.sleep_until(heals_at).await;
+            recorder.drill(clock.now(), None, Step::Phase { phase: Phase::Heal });
+            for injector in injectors {
+                injector.heal();
+            }
+            store_faults.heal();
+            for host in hosts.iter() {
+                host.heal();
+            }
+        });
     }
 
     fn open_shop(&self, hosts: &Arc<[Arc<Host>]>, offers: &[Offer]) {
@@ -292,15 +341,22 @@ impl<'a> World<'a> {
 
     fn gives_up_at(&self, offers: &[Offer]) -> Timestamp {
         let last = offers.iter().map(|offer| offer.after).max().unwrap_or_default();
-        self.start + last + self.plan().world.patience
+        let quiet = last.max(self.plan().heal_after.unwrap_or_default());
+        self.start + quiet + self.plan().world.patience
     }
 
     /// Waits until nothing moves any more, or patience is at its end.
     async fn wait_until_settled(&self, offers: &[Offer]) -> Result<(), Error> {
         let store = self.plain_store();
         let gives_up_at = self.gives_up_at(offers);
+        let mut looked_at = None;
         while self.clock.now() < gives_up_at {
             self.clock.sleep(LOOK_EVERY).await;
+            let changes = self.storage.database().changes();
+            if !self.storage.has_power() || (changes.is_some() && changes == looked_at) {
+                continue;
+            }
+            looked_at = changes;
             let census = store.census().await.map_err(Error::Database)?;
             if settled::is_settled(&census, offers.len()) {
                 break;
@@ -311,7 +367,19 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    /// Lets go of what holds itself, or every run stays in memory: the fakes know the hosts and the
+    /// hosts their ways to the fakes, a node knows its tasks and each task its node.
+    fn switch_off(&self, hosts: &[Arc<Host>]) {
+        for injector in [self.carrier.injector(), self.gateway.injector()] {
+            injector.on_crash(Arc::new(|_| {}));
+        }
+        for host in hosts {
+            host.kill();
+        }
+    }
+
     async fn read_finally(&self, hosts: &[Arc<Host>]) -> Result<History, Error> {
+        self.storage.power_on().map_err(Error::Database)?;
         let rows: Rows = self.plain_store().rows().await.map_err(Error::Database)?;
         let reads = FinalReads {
             at: self.clock.now(),
@@ -325,6 +393,12 @@ impl<'a> World<'a> {
         plan.replay_hash = None;
         let records = self.recorder.take();
         Ok(History { plan, mode: Mode::Simulated, clock_factor: 1.0, records, reads })
+    }
+
+    fn places(&self, hosts: &[Arc<Host>]) -> Places {
+        let points = hosts.iter().map(|host| host.points()).collect();
+        let disk_operations = self.storage.operations();
+        Places { points, operations: self.store_faults.uses(), disk_operations }
     }
 
     fn fired(&self, hosts: &[Arc<Host>]) -> BTreeMap<Site, Vec<Fired>> {
@@ -342,7 +416,11 @@ impl<'a> World<'a> {
         let passed = hosts.iter().find(passed).map_or(0, |host| host.points());
         let times = match (at_points(fault), fault.from) {
             (true, _) => self.marks_of(fault).range(..=passed).count() as u64,
-            (false, Some(from)) => u64::from(self.start + from <= self.clock.now()),
+            (false, Some(from)) => {
+                let at = self.start + from;
+                let healed = self.heals_at().is_some_and(|heals_at| heals_at <= at);
+                u64::from(!healed && at <= self.clock.now())
+            }
             // A clock is wrong from the start.
             (false, None) => u64::from(fault.kind == Kind::ClockSkew),
         };

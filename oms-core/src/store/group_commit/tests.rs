@@ -123,3 +123,21 @@ async fn a_worker_survives_a_job_that_panics() {
     let (job, answer) = note("after");
     assert_eq!(worker.execute("note", job, answer).await.unwrap(), 1);
 }
+
+#[test]
+fn what_a_glance_answers_is_never_begun_and_the_rest_of_the_batch_is() {
+    let db = database();
+    let (needless, mut needless_answer) = Job::unless(
+        "look",
+        |_: &Connection| Ok(Some(0)),
+        |_: &Connection| -> failure::Result<i32> { panic!("begun all the same") },
+    );
+    let (needed, mut needed_answer) =
+        Job::unless("look", |_: &Connection| Ok(None), |_: &Connection| Ok(1));
+    let (last, mut last_answer) = note("last");
+    run(&db, vec![needless, needed, last], Access::Write, &watch());
+    assert_eq!(needless_answer.try_recv().unwrap().unwrap(), 0);
+    assert_eq!(needed_answer.try_recv().unwrap().unwrap(), 1);
+    assert_eq!(last_answer.try_recv().unwrap().unwrap(), 1);
+    assert_eq!(notes(&db), ["last"]);
+}

@@ -19,6 +19,9 @@ const UNREADABLE: &str = "its order cannot be read; mend its content, then set i
 /// What is said of work whose worker did not come back.
 const VANISHED: &str = "its worker did not come back";
 
+const NEXT_PARCEL: &str = "SELECT min(due_at) FROM parcels WHERE due_at IS NOT NULL";
+const NEXT_NOTICE: &str = "SELECT min(due_at) FROM notices WHERE due_at IS NOT NULL";
+
 /// Leases parcels that are due, oldest first.
 ///
 /// One whose lease ran out while `intended` may have been sent until that lease's end: it becomes
@@ -34,8 +37,17 @@ pub(super) fn parcels(db: &Connection, claim: &Claim) -> Result<Claimed<ParcelWo
         lease_parcel(db, &due)?;
         work.push(due);
     }
-    let left = "SELECT min(due_at) FROM parcels WHERE due_at IS NOT NULL";
-    Ok(Claimed { work, next_due: next_due(db, left)?, taken })
+    Ok(Claimed { work, next_due: next_due(db, NEXT_PARCEL)?, taken })
+}
+
+/// What [`parcels`] would give at `now`, if that is nothing.
+pub(super) fn no_parcels(db: &Connection, now: Timestamp) -> Result<Option<Claimed<ParcelWork>>> {
+    Ok(nothing(next_due(db, NEXT_PARCEL)?, now))
+}
+
+fn nothing<W>(next_due: Option<Timestamp>, now: Timestamp) -> Option<Claimed<W>> {
+    let due = next_due.is_some_and(|due| due <= now);
+    (!due).then(|| Claimed { work: Vec::new(), next_due, taken: Vec::new() })
 }
 
 /// A row that is due, already under its new lease; `left_behind` is the end of one that ran out.
@@ -197,8 +209,12 @@ pub(super) fn notices(db: &Connection, claim: &Claim) -> Result<Claimed<NoticeWo
         due.invoices = invoices(db, &due.key.order)?;
         work.push(due);
     }
-    let left = "SELECT min(due_at) FROM notices WHERE due_at IS NOT NULL";
-    Ok(Claimed { work, next_due: next_due(db, left)?, taken })
+    Ok(Claimed { work, next_due: next_due(db, NEXT_NOTICE)?, taken })
+}
+
+/// What [`notices`] would give at `now`, if that is nothing.
+pub(super) fn no_notices(db: &Connection, now: Timestamp) -> Result<Option<Claimed<NoticeWork>>> {
+    Ok(nothing(next_due(db, NEXT_NOTICE)?, now))
 }
 
 fn due_notices(db: &Connection, claim: &Claim) -> Result<Vec<Due<NoticeWork>>> {

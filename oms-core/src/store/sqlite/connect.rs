@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 
-use super::failure::Result;
+use super::Synchronous;
+use super::failure::{Failure, Result};
 use super::migrate::migrate;
 
 /// More than the program has, so that none is ever prepared twice.
@@ -28,16 +29,41 @@ const WIPE: [&str; 10] = [
 
 /// The file at `path`, made and migrated if need be.
 ///
-/// In WAL mode a reader never waits for the writer; with `synchronous = FULL` a commit survives a
-/// power cut (with NORMAL, acknowledged orders were lost in most of them).
-pub(super) fn file(path: &Path, busy_wait: Duration) -> Result<Connection> {
+/// In WAL mode a reader never waits for the writer.
+pub(super) fn file(
+    path: &Path,
+    busy_wait: Duration,
+    synchronous: Synchronous,
+) -> Result<Connection> {
     let db = Connection::open(path)?;
     db.busy_timeout(busy_wait)?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "synchronous", "FULL")?;
-    keep_statements(&db)?;
-    migrate(&db)?;
+    prepare_file(&db, synchronous)?;
     Ok(db)
+}
+
+/// The file at `path` of the virtual file system `vfs`, for one connection alone: it needs no
+/// memory that is shared with others. What is written and synced is as with [`file`].
+///
+/// A file that does not read as it was written, as after a power cut without syncs, is an error
+/// here and not later.
+pub(super) fn file_alone(vfs: &str, path: &str, synchronous: Synchronous) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let db = Connection::open_with_flags_and_vfs(path, flags, vfs)?;
+    db.busy_timeout(Duration::ZERO)?;
+    db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found != "ok" {
+        return Err(Failure::corrupt("sqlite_schema", found));
+    }
+    prepare_file(&db, synchronous)?;
+    Ok(db)
+}
+
+fn prepare_file(db: &Connection, synchronous: Synchronous) -> Result<()> {
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", synchronous.as_str())?;
+    keep_statements(db)?;
+    migrate(db)
 }
 
 /// Another connection to the file at `path`, which only reads.

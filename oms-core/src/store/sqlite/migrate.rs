@@ -29,6 +29,10 @@ fn missing(db: &Connection) -> Result<()> {
         let reason = format!("schema version {version}, this program knows up to {newest}");
         return Err(Failure::corrupt("meta", reason));
     };
+    if missing.is_empty() {
+        // So that a restart writes nothing.
+        return Ok(());
+    }
     for migration in missing {
         db.execute_batch(migration)?;
     }

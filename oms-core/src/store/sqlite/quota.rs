@@ -53,11 +53,14 @@ fn frees_at(ends: &[Timestamp], calls: usize, now: Timestamp, window: &Window) -
     (*oldest).min(now) + window.per
 }
 
-/// Gives ended permits back and takes new ones.
+/// Gives ended permits back and takes new ones, if any are wanted.
 pub(super) fn take(db: &Connection, take: &TakePermits) -> Result<Permits> {
     for (id, ended_at) in &take.ended {
         let sql = "UPDATE permits SET ends_at = ?3 WHERE quota = ?1 AND id = ?2";
         db.prepare_cached(sql)?.execute(params![take.quota, id, ended_at.micros()])?;
+    }
+    if take.want == 0 {
+        return Ok(Permits::Granted(Vec::new()));
     }
     let (blocked_until, last_permit) = quota(db, take.quota)?;
     let blocked = (blocked_until > take.now).then_some(blocked_until);

@@ -114,9 +114,12 @@ fn early(
     Ok(db.prepare_cached(sql)?.query_row(params![reference, msg_key], report).optional()?)
 }
 
-/// Whether some message sent after `since` has no report yet.
+/// Whether some message that was, or may have been, accepted after `since` has no report yet.
 pub(super) fn awaited(db: &Connection, since: Timestamp) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM notices
-                              WHERE sent_at IS NOT NULL AND report_code IS NULL AND sent_at > ?1)";
-    Ok(db.prepare_cached(sql)?.query_row([since.micros()], |row| row.get(0))?)
+                              WHERE sent_at IS NOT NULL AND report_code IS NULL AND sent_at > ?1)
+                   OR EXISTS (SELECT 1 FROM notices
+                              WHERE state = ?2 AND report_code IS NULL AND first_sent_at > ?1)";
+    let unknown = NoticeState::Unknown.as_str();
+    Ok(db.prepare_cached(sql)?.query_row(params![since.micros(), unknown], |row| row.get(0))?)
 }

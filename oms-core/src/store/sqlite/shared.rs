@@ -1,21 +1,30 @@
-//! In-memory databases that outlive their stores.
+//! Databases that outlive their stores: in memory, or on a simulated disk.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
-use super::connect;
+use super::failure::engine_error;
+use super::{Synchronous, connect};
+use crate::store;
 
-/// An in-memory database, as a simulator's "disk": cloned handles share it, and it outlives the
-/// stores of killed nodes.
+/// A simulator's database: cloned handles share it, and it outlives the stores of killed nodes.
 #[derive(Clone)]
 pub struct SharedDatabase {
     home: Arc<Home>,
 }
 
-/// Gives its connection back when the last handle is dropped.
+/// Gives a connection in memory back when the last handle is dropped.
 struct Home {
     connection: Arc<Mutex<Connection>>,
+    file: Option<File>,
+}
+
+/// Where a database lies that is not in memory.
+struct File {
+    vfs: String,
+    path: String,
+    synchronous: Synchronous,
 }
 
 /// At most so many connections are kept for later databases.
@@ -36,12 +45,65 @@ impl SharedDatabase {
             // Nothing but memory is needed, and the schema is the program's own.
             Arc::new(Mutex::new(connection.expect("an in-memory database opens")))
         });
-        SharedDatabase { home: Arc::new(Home { connection }) }
+        SharedDatabase { home: Arc::new(Home { connection, file: None }) }
+    }
+
+    /// The database in the file at `path` of the virtual file system `vfs`, made and migrated if
+    /// need be.
+    ///
+    /// # Errors
+    /// [`store::Error`] when the file cannot be opened, is broken, or was written by a newer
+    /// program.
+    pub fn on(vfs: &str, path: &str, synchronous: Synchronous) -> store::Result<SharedDatabase> {
+        let file = File { vfs: vfs.to_owned(), path: path.to_owned(), synchronous };
+        let connection = Arc::new(Mutex::new(file.open()?));
+        Ok(SharedDatabase { home: Arc::new(Home { connection, file: Some(file) }) })
+    }
+
+    /// Ends the connection to a file, as the end of the machine does. Until [`Self::reopen`] every
+    /// use case is an error. A database in memory goes on.
+    ///
+    /// # Errors
+    /// [`store::Error`] when there is no memory.
+    pub fn close(&self) -> store::Result<()> {
+        if self.home.file.is_some() {
+            // Empty: there is no table that a use case could find.
+            let nothing = Connection::open_in_memory();
+            let nothing = nothing.map_err(|error| engine_error(&error, "close"))?;
+            *lock(&self.home.connection) = nothing;
+        }
+        Ok(())
+    }
+
+    /// Connects to the file again, which recovers what the last connection left.
+    ///
+    /// # Errors
+    /// As [`SharedDatabase::on`].
+    pub fn reopen(&self) -> store::Result<()> {
+        self.close()?;
+        if let Some(file) = &self.home.file {
+            *lock(&self.home.connection) = file.open()?;
+        }
+        Ok(())
+    }
+
+    /// Grows with each row that is written: whoever saw this number saw the database as it is now.
+    /// `None` for one in a file, whose connection may be another by now.
+    pub fn changes(&self) -> Option<u64> {
+        let in_memory = self.home.file.is_none();
+        in_memory.then(|| lock(&self.home.connection).total_changes())
     }
 
     /// The connection, for one batch.
     pub(in crate::store) fn lock(&self) -> MutexGuard<'_, Connection> {
         lock(&self.home.connection)
+    }
+}
+
+impl File {
+    fn open(&self) -> store::Result<Connection> {
+        let opened = connect::file_alone(&self.vfs, &self.path, self.synchronous);
+        opened.map_err(|failure| failure.of("open"))
     }
 }
 
@@ -52,7 +114,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        let sound = !self.connection.is_poisoned() && lock(&self.connection).is_autocommit();
+        let sound = self.file.is_none()
+            && !self.connection.is_poisoned()
+            && lock(&self.connection).is_autocommit();
         let mut kept = lock(&KEPT);
         if sound && kept.len() < KEPT_MAX {
             kept.push(self.connection.clone());
@@ -77,7 +141,10 @@ mod tests {
         for _ in 0..3 {
             let database = SharedDatabase::fresh();
             assert_eq!(quotas(&database), 0);
+            let before = database.changes().unwrap();
+            assert_eq!(database.changes(), Some(before), "reading changes nothing");
             insert(&database);
+            assert!(database.changes().unwrap() > before);
             assert_eq!(quotas(&database.clone()), 1, "clones share it");
         }
     }
@@ -87,5 +154,39 @@ mod tests {
         let (one, other) = (SharedDatabase::fresh(), SharedDatabase::fresh());
         insert(&one);
         assert_eq!((quotas(&one), quotas(&other)), (1, 0));
+    }
+
+    #[test]
+    fn a_database_in_a_file_outlives_its_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("oms.db");
+        let path = path.to_str().unwrap();
+        for (synchronous, code) in
+            [(Synchronous::Full, 2), (Synchronous::Normal, 1), (Synchronous::Off, 0)]
+        {
+            let database = SharedDatabase::on("unix", path, synchronous).unwrap();
+            let read = |pragma: &str| -> rusqlite::Result<i64> {
+                database.lock().pragma_query_value(None, pragma, |row| row.get(0))
+            };
+            assert_eq!(read("synchronous"), Ok(code), "{synchronous:?}");
+            let journal = "PRAGMA journal_mode";
+            let journal = database.lock().query_row(journal, [], |row| row.get::<_, String>(0));
+            assert_eq!(journal.as_deref(), Ok("wal"));
+        }
+        let database = SharedDatabase::on("unix", path, Synchronous::Full).unwrap();
+        insert(&database);
+        database.close().unwrap();
+        assert!(database.lock().execute("INSERT INTO quotas (quota) VALUES ('q')", []).is_err());
+        database.reopen().unwrap();
+        assert_eq!(quotas(&database), 1);
+    }
+
+    #[test]
+    fn a_broken_file_is_no_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("oms.db");
+        std::fs::write(&path, [7; 8192]).unwrap();
+        let opened = SharedDatabase::on("unix", path.to_str().unwrap(), Synchronous::Full);
+        assert!(opened.is_err());
     }
 }
