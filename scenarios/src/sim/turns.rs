@@ -257,7 +257,7 @@ mod tests {
             let turns = said.as_bytes().windows(2);
             turns.filter(|two| is_digit(&two[0]) != is_digit(&two[1])).count()
         };
-        over_seeds(400, depth).await.iter().map(switches).max().unwrap()
+        over_seeds(3_000, depth).await.iter().map(switches).max().unwrap()
     }
 
     #[tokio::test(start_paused = true)]

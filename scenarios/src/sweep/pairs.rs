@@ -8,6 +8,9 @@
 //!   status of an answer, by which the service decides nothing beyond what the history says too.
 //!   Thus crashes between the same two things that happened are one, as are answers of one meaning.
 //!
+//! Stalls are swept alone: to a pair they add little that a crash or a late answer does not, and
+//! they would make it half as many again.
+//!
 //! What that cannot see: faults that are the same alone, but not after another fault.
 
 use std::collections::BTreeMap;
@@ -17,7 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Base, Error, Single, Swept, judge, play};
+use super::{Base, Error, Family, Single, Swept, judge, play};
 use crate::crew::{self, Stop};
 use crate::history::History;
 
@@ -115,6 +118,14 @@ fn pairs(base: &Base, classes: &[Class], swept: &mut Swept) -> Vec<(usize, usize
     let places: Vec<Place> = singles.iter().map(Place::of).collect();
     let mut exist: BTreeMap<String, u64> = BTreeMap::new();
     let mut one_place = 0;
+    let paired = |number: &usize| singles[*number].family != Family::Stall;
+    let classes: Vec<Class> = classes
+        .iter()
+        .map(|class| class.iter().copied().filter(paired).collect::<Class>())
+        .filter(|class| !class.is_empty())
+        .collect();
+    let singles: Vec<&Single> =
+        singles.iter().filter(|single| single.family != Family::Stall).collect();
     let families: Vec<_> = singles.iter().map(|single| single.family).collect();
     let mut by_family = BTreeMap::new();
     for family in families {
@@ -127,7 +138,7 @@ fn pairs(base: &Base, classes: &[Class], swept: &mut Swept) -> Vec<(usize, usize
         }
     }
     let mut at: BTreeMap<&Place, u64> = BTreeMap::new();
-    for place in &places {
+    for (place, _) in places.iter().zip(&base.singles).filter(|(_, s)| s.family != Family::Stall) {
         let others = at.entry(place).or_default();
         one_place += *others;
         *others += 1;
