@@ -14,7 +14,7 @@ use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::store::Window;
 
@@ -102,6 +102,7 @@ pub struct Carrier {
     #[schemars(with = "String")]
     pub token_wait_after_401: Duration,
     /// How calls are made.
+    #[serde(deserialize_with = "carrier_calls")]
     pub calls: Calls,
 }
 
@@ -132,6 +133,7 @@ pub struct Messenger {
     /// At most so many rounds of attempts before a message is given up.
     pub rounds_max: u32,
     /// How calls are made.
+    #[serde(deserialize_with = "messenger_calls")]
     pub calls: Calls,
 }
 
@@ -185,7 +187,10 @@ pub struct Calls {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub deadline: Duration,
-    /// The API's quota: all windows hold at once. Empty for none.
+    /// The API's quota: all windows hold at once. Empty for none; where nothing is said, what the
+    /// API is known to allow.
+    #[serde(default = "unsaid")]
+    #[schemars(default = "Vec::<Window>::new")]
     pub windows: Vec<Window>,
     /// A permit is waited for at most so long, then the work is put back.
     #[serde(with = "humantime_serde")]
@@ -244,6 +249,41 @@ const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+/// Seed text: ten a second and a hundred a minute.
+fn carrier_windows() -> Vec<Window> {
+    vec![Window { calls: 10, per: seconds(1) }, Window { calls: 100, per: seconds(60) }]
+}
+
+/// Bizgo: 200 messages a second.
+fn messenger_windows() -> Vec<Window> {
+    vec![Window { calls: 200, per: seconds(1) }]
+}
+
+/// Stands where a table of calls says nothing of windows, until it is known whose calls they are:
+/// without it, whoever wrote no more than a URL would have no limiter. Nobody can write it.
+fn unsaid() -> Vec<Window> {
+    vec![Window { calls: u32::MAX, per: Duration::MAX }]
+}
+
+fn carrier_calls<'de, D: Deserializer<'de>>(from: D) -> Result<Calls, D::Error> {
+    calls_with(from, carrier_windows)
+}
+
+fn messenger_calls<'de, D: Deserializer<'de>>(from: D) -> Result<Calls, D::Error> {
+    calls_with(from, messenger_windows)
+}
+
+fn calls_with<'de, D: Deserializer<'de>>(
+    from: D,
+    windows: fn() -> Vec<Window>,
+) -> Result<Calls, D::Error> {
+    let mut calls = Calls::deserialize(from)?;
+    if calls.windows == unsaid() {
+        calls.windows = windows();
+    }
+    Ok(calls)
+}
+
 impl Default for Carrier {
     fn default() -> Carrier {
         Carrier {
@@ -254,14 +294,7 @@ impl Default for Carrier {
             unknown_patience: seconds(2 * 3600),
             rounds_max: 12,
             token_wait_after_401: seconds(60),
-            calls: Calls {
-                // Seed text: ten a second and a hundred a minute.
-                windows: vec![
-                    Window { calls: 10, per: seconds(1) },
-                    Window { calls: 100, per: seconds(60) },
-                ],
-                ..Calls::default()
-            },
+            calls: Calls { windows: carrier_windows(), ..Calls::default() },
         }
     }
 }
@@ -277,11 +310,7 @@ impl Default for Messenger {
             report_poll: seconds(10),
             report_patience: seconds(3600),
             rounds_max: 20,
-            calls: Calls {
-                // Bizgo: 200 messages a second.
-                windows: vec![Window { calls: 200, per: seconds(1) }],
-                ..Calls::default()
-            },
+            calls: Calls { windows: messenger_windows(), ..Calls::default() },
         }
     }
 }

@@ -222,6 +222,22 @@ mod tests {
         assert_eq!(config.messenger, Config::default().messenger);
     }
 
+    #[test]
+    fn the_quota_holds_unless_the_file_says_another_or_none() {
+        let text = "[carrier.calls]\nurl = \"http://h:1\"\n[messenger.calls]\nattempts = 2\n";
+        let (config, known) = (load_text(text).unwrap(), Config::default());
+        assert_eq!(config.carrier.calls.windows, known.carrier.calls.windows);
+        assert_eq!(config.messenger.calls.windows, known.messenger.calls.windows);
+        assert_eq!(
+            (config.carrier.calls.windows.len(), config.messenger.calls.windows.len()),
+            (2, 1)
+        );
+        let none = load_text("[carrier.calls]\nwindows = []\n").unwrap();
+        assert_eq!(none.carrier.calls.windows, []);
+        let other = load_text("[carrier.calls]\nwindows = [{ calls = 5, per = \"1s\" }]\n");
+        assert_eq!(other.unwrap().carrier.calls.windows.len(), 1);
+    }
+
     #[track_caller]
     fn refused_file(text: &str, expected_place: (usize, usize), expected_reason: &str) {
         match load_text(text) {
