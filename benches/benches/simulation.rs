@@ -11,6 +11,10 @@ use scenarios::plan::Plan;
 use scenarios::sim::{self, Run};
 use scenarios::trial::Trials;
 
+/// As `drill` has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BENCH_20: &str = include_str!("bench-20.toml");
 const DURABLE_20: &str = include_str!("durable-20.toml");
 const EXPLORE_4: &str = include_str!("explore-4.toml");

@@ -15,7 +15,7 @@ use std::time::Duration;
 use clockwork::Timestamp;
 use fake_cj::ledger::Booking;
 use fake_kakao::ledger::Message;
-use faults::Fault;
+use faults::{Fault, Kind};
 use oms_core::env::Event;
 use oms_core::state::OrderState;
 use oms_core::store::{OrderView, ParcelKey, Rows, Transition};
@@ -321,9 +321,11 @@ impl Evidence {
         Some(last.map_or(Duration::ZERO, |at| at.since(self.plan.start)))
     }
 
-    /// Whether something befell `node` between two moments that excuses lateness: a crash, a
-    /// stall, or a fault of the store.
+    /// Whether something befell `node` between two moments of its clock that excuses lateness: a
+    /// crash, a stall, or a fault of the store.
     pub fn was_disturbed(&self, node: Option<u32>, from: Timestamp, until: Timestamp) -> bool {
+        // What befalls a node is told by the right clock, which its own may be ahead of.
+        let from = from - self.ahead(node);
         let disturbed = self.records.iter().any(|record| match &record.what {
             What::Drill(Step::NodeCrashed) => {
                 record.node == node && (from..=until).contains(&record.at)
@@ -337,6 +339,15 @@ impl Evidence {
             _ => false,
         });
         disturbed || self.store_failed_at_unknown_times()
+    }
+
+    /// How far the clock of `node` is ahead.
+    fn ahead(&self, node: Option<u32>) -> Duration {
+        let skews = |fault: &&Fault| {
+            fault.kind == Kind::ClockSkew
+                && node.is_some_and(|node| fault.node.unwrap_or(0) == node)
+        };
+        self.plan.faults.iter().find(skews).and_then(|fault| fault.by).unwrap_or_default()
     }
 
     /// Whether faults of the store fired of which only the number is known.

@@ -17,6 +17,7 @@ mod reading;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clockwork::{Clock, ClockSpec, DrillClock, Entropy, Timestamp};
@@ -164,14 +165,15 @@ pub async fn run(run: &Run<'_>, options: &Options) -> Result<History, Error> {
     };
     tell_what_is_skipped(&stage);
     stage.recorder.drill(stage.clock.now(), None, Step::Phase { phase: Phase::Chaos });
-    open_shop(&stage, &nodes, &offers);
+    let refused = Arc::default();
+    open_shop(&stage, &nodes, &offers, &refused);
     nodes::obey(&nodes, &carrier.signals);
     nodes::obey(&nodes, &gateway.signals);
     nodes::disturb(&stage, &nodes);
     locking::disturb(&stage);
     fakes::let_the_neighbour_call(&stage, &carrier);
     fakes::let_couriers_scan(&stage, &carrier);
-    wait_until_settled(&stage, &nodes, &offers).await?;
+    wait_until_settled(&stage, &nodes, &offers, &refused).await?;
     stage.recorder.drill(stage.clock.now(), None, Step::Phase { phase: Phase::FinalReads });
     nodes.stop().await;
     finish(&stage, &nodes, &carrier, &gateway, options).await
@@ -215,12 +217,18 @@ fn gives_up_at(stage: &Stage<'_>, offers: &[Offer]) -> Timestamp {
     stage.start + last + stage.plan().world.patience
 }
 
-fn open_shop(stage: &Stage<'_>, nodes: &nodes::Nodes, offers: &[Offer]) {
+fn open_shop(
+    stage: &Stage<'_>,
+    nodes: &nodes::Nodes,
+    offers: &[Offer],
+    refused: &Arc<AtomicUsize>,
+) {
     let shop = Shop {
         front: Arc::new(front::HttpFront::new(nodes.clone())),
         clock: stage.clock.clone(),
         recorder: stage.recorder.clone(),
         gives_up_at: gives_up_at(stage, offers),
+        refused: refused.clone(),
     };
     for (place, offer) in offers.iter().enumerate() {
         background(shop.clone().offer(place, stage.start, offer.clone()));
@@ -231,6 +239,7 @@ async fn wait_until_settled(
     stage: &Stage<'_>,
     nodes: &nodes::Nodes,
     offers: &[Offer],
+    refused: &AtomicUsize,
 ) -> Result<(), Error> {
     let store = reading::open(stage)?;
     let gives_up_at = gives_up_at(stage, offers);
@@ -240,8 +249,9 @@ async fn wait_until_settled(
         if let Some(trouble) = nodes.trouble() {
             return Err(Error::Child(trouble));
         }
+        let taken_in = offers.len() - refused.load(Ordering::Acquire);
         match store.census().await {
-            Ok(census) if settled::is_settled(&census, offers.len()) => break,
+            Ok(census) if settled::is_settled(&census, taken_in) => break,
             // A locked database is a fault of the plan, not an answer.
             Ok(_) | Err(oms_core::store::Error::Busy { .. }) => {}
             Err(error) => return Err(Error::Database(error)),

@@ -1,6 +1,7 @@
 //! The shop's front: offers each order until its ingest is acknowledged.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,6 +36,8 @@ pub struct Shop {
     pub recorder: Recorder,
     /// Nothing is offered any longer from here on.
     pub gives_up_at: Timestamp,
+    /// So many orders were refused: they are never in the database.
+    pub refused: Arc<AtomicUsize>,
 }
 
 impl Shop {
@@ -47,6 +50,7 @@ impl Shop {
             Some(200 | 201) => self.tell(Step::OrderAcknowledged { order: order.clone() }),
             Some(status) => {
                 let why = format!("HTTP {status}");
+                self.refused.fetch_add(1, Ordering::AcqRel);
                 return self.tell(Step::OrderRefused { order, why });
             }
             None => return,

@@ -169,7 +169,7 @@ pub struct Sabotage {
 
 impl Sabotage {
     /// A bug that breaks nothing yet; each file overrides one part.
-    const NONE: Sabotage = Sabotage {
+    pub(crate) const NONE: Sabotage = Sabotage {
         name: "",
         family: Family::Idempotency,
         why: "",

@@ -5,7 +5,7 @@ use oms_core::store::Census;
 
 use crate::plan::{Plan, Scan};
 
-/// Whether all `offered` orders are in the database and none of them moves by itself any more.
+/// Whether all orders that were `offered` and not refused are in the database and none of them moves by itself any more.
 ///
 /// An order with the operator is at rest: whether it may be there is for the promises to say.
 pub fn is_settled(census: &Census, offered: usize) -> bool {

@@ -90,3 +90,6 @@ pub fn survey(run: &Run<'_>) -> Result<(History, Places), Error> {
     };
     runtime.block_on(world::play(run, offers))
 }
+
+#[cfg(test)]
+mod tests;

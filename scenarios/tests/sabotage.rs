@@ -2,7 +2,9 @@
 //! it names; and the same drills acquit the core without it.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
+use scenarios::crew::{self, Stop};
 use scenarios::plan::Plan;
 use scenarios::sabotage::{self, Family, Sabotage};
 use scenarios::trial::{Trial, Trials};
@@ -19,32 +21,47 @@ fn judged(trials: &Trials, plan: &Plan, bug: Option<&Sabotage>) -> Trial {
     trials.run(&Plan { sabotage, ..plan.clone() }).expect("a simulation that runs")
 }
 
+/// What `work` makes of each item, in their order: as many at once as there are cores.
+fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let mut done = Vec::new();
+    let of = |number: u64| work(&items[number as usize]);
+    crew::run(crew::threads(), items.len() as u64, &Stop::default(), of, |_, result| {
+        done.push(result);
+        ControlFlow::Continue(())
+    });
+    done
+}
+
 #[test]
 fn every_planted_bug_is_convicted_by_the_promise_that_it_breaks() {
     let trials = Trials::default();
-    let mut at_large = Vec::new();
     for bug in sabotage::ALL {
         assert!(promises::named(bug.breaks).is_some(), "{}: no promise {}", bug.name, bug.breaks);
         assert!(!bug.seen_in.is_empty(), "{}: no drill", bug.name);
-        for drill_name in bug.seen_in {
-            let trial = judged(&trials, &drill(drill_name), Some(bug));
-            let (name, fallen) = (bug.name, trial.fallen());
-            if !trial.breaks(bug.breaks) || trial.judgement.verdict != Verdict::Violated {
-                at_large.push(format!("{name} in {drill_name}: fell {fallen:?}"));
-            }
-        }
     }
+    let pairs = sabotage::ALL.iter().flat_map(|bug| bug.seen_in.iter().map(move |on| (bug, *on)));
+    let pairs: Vec<(&Sabotage, &str)> = pairs.collect();
+    let at_large = each(&pairs, |(bug, on)| {
+        let trial = judged(&trials, &drill(on), Some(bug));
+        let convicted = trial.breaks(bug.breaks) && trial.judgement.verdict == Verdict::Violated;
+        (!convicted).then(|| format!("{} in {on}: fell {:?}", bug.name, trial.fallen()))
+    });
+    assert_eq!(at_large.len(), pairs.len());
+    let at_large: Vec<String> = at_large.into_iter().flatten().collect();
     assert!(at_large.is_empty(), "{at_large:#?}");
 }
 
 #[test]
 fn the_drills_that_convict_bugs_acquit_the_core() {
     let trials = Trials::default();
-    let drills: BTreeSet<_> = sabotage::ALL.iter().flat_map(|bug| bug.seen_in).collect();
-    for name in drills {
+    let drills: BTreeSet<&str> =
+        sabotage::ALL.iter().flat_map(|bug| bug.seen_in).copied().collect();
+    let drills: Vec<&str> = drills.into_iter().collect();
+    let acquitted = each(&drills, |name| {
         let judgement = judged(&trials, &drill(name), None).judgement;
         assert_eq!(judgement.verdict, Verdict::Held, "{name}: {judgement:?}");
-    }
+    });
+    assert_eq!(acquitted.len(), drills.len());
 }
 
 #[test]

@@ -15,6 +15,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use scenarios::plan::Plan;
 use scenarios::sim::{self, Run};
 
+/// As `drill` has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BENCH_20: &str = include_str!("../bench-20.toml");
 
 /// The calls of the plan's orders, by a runtime of their own.

@@ -387,10 +387,14 @@ impl Shared {
             }
             return None;
         };
+        let wait = answer.retry_after.unwrap_or_else(|| self.wait_unasked(brake, &pause));
         if pause.covers(brake, begun, now) {
+            // Each call that meets a ban may begin it anew: the last one counts.
+            if brake == Brake::Banned {
+                pause.until = pause.until.max(now + wait);
+            }
             return Some(pause.until);
         }
-        let wait = answer.retry_after.unwrap_or_else(|| self.wait_unasked(brake, &pause));
         let until = pause.set(brake, wait, now);
         drop(pause);
         let (quota, why) = (self.line.quota, brake.name());

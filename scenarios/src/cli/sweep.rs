@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::signals::stop_when_told;
 use super::{Broken, Error, Format, print};
 use crate::crew::{self, Stop};
 use crate::runner::{self, now};
@@ -54,6 +55,7 @@ pub(super) fn sweep(args: SweepArgs) -> Result<u8, Error> {
         jobs: args.jobs.unwrap_or_else(crew::threads),
     };
     let (stop, began) = (Stop::default(), now());
+    let _listening = stop_when_told(&stop)?;
     let line = ProgressLine { shown: std::io::stderr().is_terminal() };
     let swept = sweep::sweep(&options, &stop, |ran, all| line.show(ran, all));
     drop(line);
@@ -61,7 +63,7 @@ pub(super) fn sweep(args: SweepArgs) -> Result<u8, Error> {
         Error::Run(runner::Error::Simulation { drill: "sweep".to_owned(), source })
     })?;
     let real = now().since(began);
-    let kept = keep(&swept, &args.out)?;
+    let kept = keep(&swept, &stop, &args.out)?;
     print(&match args.format {
         Format::Human => sweep::human(&swept, &kept, real),
         Format::Json => sweep::json(&swept, &kept, real),
@@ -70,12 +72,12 @@ pub(super) fn sweep(args: SweepArgs) -> Result<u8, Error> {
 }
 
 /// Makes the first schedule small under which each promise fell, and keeps it.
-fn keep(swept: &Swept, dir: &Path) -> Result<Kept, Error> {
+fn keep(swept: &Swept, stop: &Stop, dir: &Path) -> Result<Kept, Error> {
     let (trials, mut kept) = (Trials::default(), Kept::new());
     let mut known = BTreeSet::new();
     for fallen in &swept.fallen {
         for promise in fallen.promises.iter().copied().filter(|promise| known.insert(*promise)) {
-            let small = shrink::keep(&trials, &fallen.plan, promise, &Stop::default(), dir);
+            let small = shrink::keep(&trials, &fallen.plan, promise, stop, dir);
             let small = small.map_err(|error| match error {
                 shrink::Error::Run(source) => {
                     Error::Run(runner::Error::Simulation { drill: "sweep".to_owned(), source })

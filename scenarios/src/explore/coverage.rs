@@ -11,8 +11,10 @@ use oms_core::state::{By, NoticeState, OrderState, ParcelState};
 
 use crate::reach;
 
-/// From so many runs on every state must have been reached.
-pub const RUNS_ENOUGH: u64 = 5_000;
+/// From so many runs on every state must have been reached. The rarest is reached in one run of 140
+/// (59 of 8,000, measured): that 2,000 runs all miss one of the ten rarest has a chance of less
+/// than one in 100,000.
+pub const RUNS_ENOUGH: u64 = 2_000;
 
 /// States that generated plans do not reach, and why that is none of their business.
 pub const OUT_OF_SCOPE: &[(&str, &str)] = &[

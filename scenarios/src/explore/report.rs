@@ -105,7 +105,8 @@ impl Report<'_> {
             self.acceleration(),
         ));
         line(format!("states reached: {} of {}", tally.states(), coverage::wanted().len()));
-        let missing = tally.never_reached();
+        // A search that ended with its first find has not had the time.
+        let missing = if self.ended_with_a_find() { Vec::new() } else { tally.never_reached() };
         if !missing.is_empty() {
             line(format!("never reached: {}", missing.join(", ")));
         }
@@ -135,7 +136,11 @@ impl Report<'_> {
             };
             // Writing to a String cannot fail.
             let _ = writeln!(text, "cargo drill {again} {}", quoted(file));
-            let size = format!("{orders} orders, {faults} faults");
+            let size = format!(
+                "{}, {}",
+                several(u64::from(*orders), "order"),
+                several(*faults as u64, "fault")
+            );
             text += &wrap(&format!("{what}: run {number}, {size}"), 2);
         }
         if let Some(failure) = &self.outcome.failure {
@@ -146,6 +151,10 @@ impl Report<'_> {
             text.push('\n');
         }
         text
+    }
+
+    fn ended_with_a_find(&self) -> bool {
+        !self.options.keep_going && !self.outcome.findings.is_empty()
     }
 
     fn told_verdict(&self) -> String {
@@ -220,4 +229,10 @@ struct Json<'a> {
     failure: Option<(u64, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
+}
+
+/// A number with its noun.
+fn several(count: u64, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
 }

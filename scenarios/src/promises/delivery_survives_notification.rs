@@ -196,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn a_crash_excuses_a_delay_also_where_the_clock_is_wrong() {
+        let ahead = faults::Fault {
+            by: Some(Duration::from_secs(9)),
+            ..faults::Fault::new(faults::Kind::ClockSkew)
+        };
+        let ahead = |plan: &mut crate::plan::Plan| plan.faults = vec![ahead.clone()];
+        // By the right clock it died at 500 ms, by its own nine seconds later.
+        let late = || recorded_at(Some(60_000)).crash(0, 500);
+        assert_eq!(check(&late().plan(ahead).evidence()), Finding::default());
+        assert_eq!(check(&late().evidence()).violations.len(), 1);
+    }
+
+    #[test]
     fn faults_of_the_store_that_were_only_counted_excuse_a_delay() {
         let busy = faults::Fault::new(faults::Kind::Busy);
         let counted = |times| {

@@ -204,6 +204,14 @@ fn request_of(violation: &Violation) -> Option<u64> {
     }
 }
 
+/// The quota in which a call counts: the gateway counts sends and reports apart.
+fn quota_of(call: &Call) -> &str {
+    match call.endpoint.starts_with("report/") {
+        true => oms_core::messenger::REPORT_QUOTA,
+        false => &call.api,
+    }
+}
+
 /// Calls answered 429 that began while the service itself had said that none is to be made.
 fn impatient(evidence: &Evidence) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -214,7 +222,7 @@ fn impatient(evidence: &Evidence) -> Vec<Violation> {
     for (at, quota, until) in blocks {
         let early = evidence.calls.iter().filter(|call| {
             let blocked = call.begun > at + KNOWN_WITHIN && call.begun < until;
-            call.api == *quota && blocked && call.was_limited()
+            quota_of(call) == quota && blocked && call.was_limited()
         });
         violations.extend(early.map(|call| Violation::Impatient {
             endpoint: call.endpoint.clone(),
@@ -342,6 +350,18 @@ mod tests {
         assert!(heard.starts_with("RegBook was called at 2026-11-21T10:00:05.000"), "{heard}");
         assert_eq!(check(&told(30_000).evidence()), Finding::default());
         assert_eq!(check(&told(1_500).evidence()), Finding::default(), "not known yet");
+    }
+
+    #[test]
+    fn reports_may_be_polled_while_nothing_may_be_sent() {
+        let told = |quota, endpoint| {
+            let told = Builder::new(1).blocked(quota, 1_000, 30_000);
+            told.call(0, 7, endpoint, "reports", 5_000, 5_050, "not-processed", Some(429))
+        };
+        assert_eq!(check(&told("messenger", "report/ack").evidence()), Finding::default());
+        for (quota, endpoint) in [("messenger", "send/omni"), ("messenger-reports", "report/ack")] {
+            assert_eq!(check(&told(quota, endpoint).evidence()).violations.len(), 1, "{quota}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -54,11 +55,15 @@ pub struct World<'a> {
     recorder: Recorder,
     carrier: FakeCj,
     gateway: FakeKakao,
+    /// The fakes' ways in, made once: cloning one is cheap, making one is not.
+    routers: [axum::Router; 2],
     storage: Storage,
     store_faults: Arc<StoreFaults>,
     node_faults: Vec<Fault>,
     /// Who runs next, where the plan has it drawn.
     turns: Option<Turns>,
+    /// Orders that were not taken in.
+    refused: Arc<AtomicUsize>,
 }
 
 /// Plays a plan from its start to the final reads.
@@ -89,6 +94,7 @@ impl<'a> World<'a> {
         let carrier = FakeCj::new(plan.carrier.clone(), clock.clone(), chance("carrier"));
         let gateway = FakeKakao::new(plan.gateway.clone(), clock.clone(), chance("messenger"));
         let at = |site| plan.faults_at(site).map(|(_, fault)| fault.clone()).collect::<Vec<_>>();
+        let routers = [carrier.router(), gateway.router()];
         carrier.injector().install(at(Site::Carrier), start).map_err(Error::Faults)?;
         gateway.injector().install(at(Site::Messenger), start).map_err(Error::Faults)?;
         let recorder = Recorder::default();
@@ -105,11 +111,13 @@ impl<'a> World<'a> {
             recorder,
             carrier,
             gateway,
+            routers,
             storage,
             store_faults: Arc::new(store_faults),
             node_faults: at(Site::Node),
             turns: (plan.world.priorities > 0)
                 .then(|| Turns::new(entropy, plan.world.priorities, plan.workload.orders)),
+            refused: Arc::default(),
         })
     }
 
@@ -204,8 +212,8 @@ impl<'a> World<'a> {
 
     fn link(&self, site: Site, number: u32) -> Arc<dyn Transport> {
         let (router, injector) = match site {
-            Site::Messenger => (self.gateway.router(), self.gateway.injector()),
-            _ => (self.carrier.router(), self.carrier.injector()),
+            Site::Messenger => (self.routers[1].clone(), self.gateway.injector()),
+            _ => (self.routers[0].clone(), self.carrier.injector()),
         };
         let world = &self.plan().world;
         let port = 40_000 + u16::try_from(number).unwrap_or(u16::MAX - 40_000);
@@ -300,6 +308,7 @@ impl<'a> World<'a> {
             clock: self.clock.clone(),
             recorder: self.recorder.clone(),
             gives_up_at: self.gives_up_at(offers),
+            refused: self.refused.clone(),
         };
         for (place, offer) in offers.iter().enumerate() {
             background(shop.clone().offer(place, self.start, offer.clone()));
@@ -309,7 +318,7 @@ impl<'a> World<'a> {
     /// Somebody else on our address uses up the quota, and does not stop at a 429.
     fn let_the_neighbour_call(&self) {
         let Some(neighbour) = self.plan().neighbour.clone() else { return };
-        let (clock, router) = (self.clock.clone(), self.carrier.router());
+        let (clock, router) = (self.clock.clone(), self.routers[0].clone());
         let from = self.start + neighbour.from;
         let gap = Duration::from_secs_f64(1.0 / neighbour.calls_per_second.max(0.001));
         background(async move {
@@ -340,8 +349,7 @@ impl<'a> World<'a> {
     }
 
     fn gives_up_at(&self, offers: &[Offer]) -> Timestamp {
-        let last = offers.iter().map(|offer| offer.after).max().unwrap_or_default();
-        let quiet = last.max(self.plan().heal_after.unwrap_or_default());
+        let quiet = last_offer(offers).max(self.plan().heal_after.unwrap_or_default());
         self.start + quiet + self.plan().world.patience
     }
 
@@ -350,15 +358,19 @@ impl<'a> World<'a> {
         let store = self.plain_store();
         let gives_up_at = self.gives_up_at(offers);
         let mut looked_at = None;
+        // Before that there is nothing to look for: an order is still missing.
+        self.clock.sleep_until(self.start + last_offer(offers)).await;
         while self.clock.now() < gives_up_at {
             self.clock.sleep(LOOK_EVERY).await;
-            let changes = self.storage.database().changes();
-            if !self.storage.has_power() || (changes.is_some() && changes == looked_at) {
+            let (changes, refused) =
+                (self.storage.database().changes(), self.refused.load(Ordering::Acquire));
+            let seen = changes.map(|changes| (changes, refused));
+            if !self.storage.has_power() || (seen.is_some() && seen == looked_at) {
                 continue;
             }
-            looked_at = changes;
+            looked_at = seen;
             let census = store.census().await.map_err(Error::Database)?;
-            if settled::is_settled(&census, offers.len()) {
+            if settled::is_settled(&census, offers.len() - refused) {
                 break;
             }
         }
@@ -426,6 +438,11 @@ impl<'a> World<'a> {
         };
         Fired { fault: fault.clone(), times }
     }
+}
+
+/// When the last order is offered.
+fn last_offer(offers: &[Offer]) -> Duration {
+    offers.iter().map(|offer| offer.after).max().unwrap_or_default()
 }
 
 /// Whether a node's fault happens at scheduling points.

@@ -32,7 +32,7 @@ pub fn human(swept: &Swept, kept: &Kept, real: Duration) -> String {
         }
     }
     for (promise, path) in kept {
-        let _ = writeln!(text, "\n{promise}, made small: {path}\n  drill replay {path}");
+        let _ = writeln!(text, "\n{promise}, made small:\n  cargo drill replay {path}");
     }
     let total = swept.total();
     let broke_off = if swept.stopped { ", broken off" } else { "" };
@@ -52,7 +52,10 @@ pub fn human(swept: &Swept, kept: &Kept, real: Duration) -> String {
 
 fn headline(swept: &Swept) -> String {
     let options = &swept.options;
-    let what = if options.pairs { "every two faults" } else { "every fault" };
+    let what = match options.pairs {
+        true => "every two faults, stalls apart,",
+        false => "every fault",
+    };
     let (orders, seeds) = (options.orders, options.seeds);
     let s = |count: u32| if count == 1 { "" } else { "s" };
     let bug = options.sabotage.as_ref().map(|name| format!(", with `{name}`"));

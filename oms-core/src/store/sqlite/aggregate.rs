@@ -7,7 +7,7 @@
 mod records;
 mod rest;
 
-pub(super) use records::{Lease, Notice, OrderRecord, Parcel, log};
+pub(super) use records::{Lease, Notice, OrderRecord, Parcel, log, log_all};
 
 use clockwork::Timestamp;
 use rusqlite::Connection;
@@ -57,9 +57,8 @@ impl Aggregate {
         for notice in self.notices.iter().filter(|notice| notice.changed) {
             records::save_notice(db, &self.order.id, notice)?;
         }
-        for edge in self.log.drain(..) {
-            log(db, now, &edge)?;
-        }
+        log_all(db, now, &self.log)?;
+        self.log.clear();
         Ok(())
     }
 

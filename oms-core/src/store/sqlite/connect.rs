@@ -13,6 +13,10 @@ use super::migrate::migrate;
 /// More than the program has, so that none is ever prepared twice.
 const STATEMENTS_MAX: usize = 128;
 
+/// For a database in memory, which stays small: before a transaction's first write to a page the
+/// whole page is copied, and copies of SQLite's usual 4,096 bytes took 4 % of a simulated run.
+const PAGE_IN_MEMORY_BYTES: u32 = 1024;
+
 /// Empties every table, each at one stroke.
 const WIPE: [&str; 10] = [
     "BEGIN",
@@ -86,6 +90,7 @@ fn keep_statements(db: &Connection) -> Result<()> {
 /// A migrated database in memory.
 pub(super) fn in_memory() -> Result<Connection> {
     let db = Connection::open_in_memory()?;
+    db.pragma_update(None, "page_size", PAGE_IN_MEMORY_BYTES)?;
     keep_statements(&db)?;
     migrate(&db)?;
     Ok(db)

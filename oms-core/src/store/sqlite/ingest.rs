@@ -3,7 +3,7 @@
 use clockwork::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::aggregate::{Edge, log};
+use super::aggregate::{Edge, log_all};
 use super::failure::{Failure, Result};
 use crate::order::Order;
 use crate::state::{By, OrderState, ParcelState};
@@ -29,13 +29,15 @@ pub(super) fn ingest(
     let row = params![order.id, state.as_str(), content, hash, rejection, now.micros()];
     db.prepare_cached(sql)?.execute(row)?;
     let received = OrderState::Received.as_str();
-    for (from, to) in [(None, received), (Some(received), state.as_str())] {
-        let edge = Edge { entity: "order", key: order.id.clone(), from, to, by: By::Core };
-        log(db, now, &edge)?;
-    }
+    let walked = |(from, to)| {
+        let key = order.id.clone();
+        Edge { entity: "order", key, from, to, by: By::Core }
+    };
+    let mut edges = Vec::from([(None, received), (Some(received), state.as_str())].map(walked));
     if state == OrderState::Accepted {
-        plan_parcels(db, order, now)?;
+        plan_parcels(db, order, now, &mut edges)?;
     }
+    log_all(db, now, &edges)?;
     Ok(Ingested::Created(state))
 }
 
@@ -50,14 +52,19 @@ fn kept(db: &Connection, id: &str) -> Result<Option<(OrderState, String)>> {
     Ok(Some((state, hash)))
 }
 
-fn plan_parcels(db: &Connection, order: &Order, now: Timestamp) -> Result<()> {
+fn plan_parcels(
+    db: &Connection,
+    order: &Order,
+    now: Timestamp,
+    edges: &mut Vec<Edge>,
+) -> Result<()> {
     let sql = "INSERT INTO parcels (order_id, number, state, due_at) VALUES (?1, ?2, ?3, ?4)";
     let planned = ParcelState::Planned.as_str();
     for number in 1..=order.parcels() {
         let row = params![order.id, number, planned, now.micros()];
         db.prepare_cached(sql)?.execute(row)?;
         let key = ParcelKey { order: order.id.clone(), number }.to_string();
-        log(db, now, &Edge { entity: "parcel", key, from: None, to: planned, by: By::Core })?;
+        edges.push(Edge { entity: "parcel", key, from: None, to: planned, by: By::Core });
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::aggregate::{Aggregate, Lease, Parcel};
 use super::failure::{Failure, Result};
 use crate::policy::OrderPolicy;
 use crate::state::{By, ParcelState};
-use crate::store::{Intent, ParcelKey, ParcelOutcome, Tries, Written};
+use crate::store::{ParcelKey, ParcelOutcome, Tries, Written};
 
 /// What a fencing token still allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +47,6 @@ pub(super) fn parcel(
     }
     settle(&mut aggregate, at, outcome, now)?;
     aggregate.follow(policy, now)?;
-    if let ParcelOutcome::Intended(intent) = outcome {
-        save_intent(db, key, intent)?;
-    }
     aggregate.save(db, now)?;
     Ok(Written::Done)
 }
@@ -114,8 +111,9 @@ fn settle(
     }
     aggregate.walk_parcel(at, target(from, outcome), By::Core)?;
     let parcel = &mut aggregate.parcels[at];
-    if matches!(outcome, ParcelOutcome::Intended(_)) {
+    if let ParcelOutcome::Intended(intent) = outcome {
         // The request is about to be sent under the same lease.
+        parcel.intent = Some(intent.clone());
         return Ok(());
     }
     parcel.lease.give_back(name(outcome));
@@ -214,22 +212,6 @@ pub(super) fn become_known(parcel: &mut Parcel) {
     parcel.unknown_since = None;
     parcel.sent_until = None;
     (parcel.attempts, parcel.rounds) = (0, 0);
-}
-
-fn save_intent(db: &Connection, key: &ParcelKey, intent: &Intent) -> Result<()> {
-    let sql = "UPDATE parcels SET invoice_no = ?3, rcpt_ymd = ?4, cust_use_no = ?5, mpck_key = ?6,
-                      request = ?7
-               WHERE order_id = ?1 AND number = ?2";
-    db.prepare_cached(sql)?.execute(params![
-        key.order,
-        key.number,
-        intent.invoice_no,
-        intent.rcpt_ymd,
-        intent.cust_use_no,
-        intent.mpck_key,
-        intent.request,
-    ])?;
-    Ok(())
 }
 
 /// Forgets the intent of a parcel: its booking was undone, a new one needs another identity.

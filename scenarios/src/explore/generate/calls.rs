@@ -118,14 +118,16 @@ fn key(endpoint: &str, workload: &Workload, dice: Dice) -> Option<String> {
 }
 
 /// A fault of `kind` with its parameters; `None` when the powers forbid it.
-fn of_kind(kind: Kind, on: &str, draft: &Draft, dice: Dice) -> Option<Fault> {
+pub(super) fn of_kind(kind: Kind, on: &str, draft: &Draft, dice: Dice) -> Option<Fault> {
     let fault = Fault { on: Some(on.to_owned()), ..Fault::new(kind) };
     let processed = Some(dice.chance("processed", 0.5));
     Some(match kind {
         Kind::LateDelivery if !draft.powers.late_delivery => return None,
-        Kind::DelayBefore | Kind::DelayAfter | Kind::LateDelivery => {
-            Fault { by: Some(delay(draft, dice)), ..fault }
+        Kind::LateDelivery => {
+            let by = dice.length("late-by", Duration::from_secs(1), draft.late_max);
+            Fault { by: Some(by), ..fault }
         }
+        Kind::DelayBefore | Kind::DelayAfter => Fault { by: Some(delay(draft, dice)), ..fault },
         // Of what was not processed it would be the API's own refusal that comes slowly.
         Kind::SlowBody => Fault { by: Some(delay(draft, dice)), processed: Some(true), ..fault },
         Kind::Malformed | Kind::Truncated | Kind::Empty => Fault { processed, ..fault },

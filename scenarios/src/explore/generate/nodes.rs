@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use fake_cj::config::Switch;
 use faults::{Fault, Kind, When};
 
 use super::Draft;
@@ -28,13 +27,19 @@ const POINTS: (f64, f64) = (1.0, 1_500.0);
 pub(super) fn draw(draft: &Draft, dice: Dice) -> Option<Fault> {
     let node = Some(dice.count("node", 0, draft.plan.world.nodes - 1));
     let fault = match dice.between("kind", 0, 99) {
-        0..60 => crash(draft, dice)?,
-        60..82 => stall(draft, dice)?,
+        0..82 => fall(draft, dice)?,
         82..90 => return power_cut(draft, dice),
         _ => skew(draft, dice)?,
     };
     let on = fault.on.clone().or_else(|| Some("node".to_owned()));
     Some(Fault { on, node, ..fault })
+}
+
+/// It dies, or stands still.
+pub(super) fn fall(draft: &Draft, dice: Dice) -> Option<Fault> {
+    let fault = if dice.chance("dies", 0.7) { crash(draft, dice)? } else { stall(draft, dice)? };
+    let on = fault.on.clone().or_else(|| Some("node".to_owned()));
+    Some(Fault { on, ..fault })
 }
 
 /// A crash by chance, of every node.
@@ -81,7 +86,7 @@ fn stall(draft: &Draft, dice: Dice) -> Option<Fault> {
 
 /// The power of the machine with the database goes: at some operation of its disk, or just after
 /// something was committed.
-fn power_cut(draft: &Draft, dice: Dice) -> Option<Fault> {
+pub(super) fn power_cut(draft: &Draft, dice: Dice) -> Option<Fault> {
     const AFTER: &[&str] = &["ingest", "settle-parcel", "settle-parcel", "settle-notice"];
     let cut = Fault { on: Some("store".to_owned()), ..Fault::new(Kind::PowerCut) };
     let cut = match dice.chance("at-an-operation", 0.6) {
@@ -120,10 +125,8 @@ fn at_call(fault: Fault, dice: Dice) -> Fault {
 }
 
 /// Permits use each node's own clock, so that with clocks apart several nodes overdraw a quota
-/// together. That is known; a skew is drawn only where there is no such quota to overdraw.
+/// together, or ask for tokens too fast. That is known; a skew is drawn only for a node alone.
 fn skew(draft: &Draft, dice: Dice) -> Option<Fault> {
-    let alone = draft.plan.world.nodes == 1;
-    let unlimited = draft.plan.carrier.limits == Switch::Off;
     let by = dice.length("ahead", Duration::from_millis(100), Duration::from_secs(30));
-    (alone || unlimited).then(|| Fault { by: Some(by), ..Fault::new(Kind::ClockSkew) })
+    (draft.plan.world.nodes == 1).then(|| Fault { by: Some(by), ..Fault::new(Kind::ClockSkew) })
 }

@@ -16,22 +16,25 @@ const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+/// How many there are, and when.
 pub(super) fn draw(draft: &mut Draft) {
     let dice = draft.dice.fork("orders", 0);
     let workload = &mut draft.plan.workload;
     workload.orders = match dice.between("size", 0, 99) {
-        0..85 => dice.count("few", 1, 5),
-        85..97 => dice.count("some", 6, 12),
-        _ => dice.count("many", 15, 30),
+        0..88 => dice.count("few", 1, 4),
+        88..99 => dice.count("some", 5, 8),
+        _ => dice.count("many", 12, 25),
     };
     workload.over = match dice.between("spread", 0, 3) {
         0 => Duration::ZERO,
-        _ => dice.length("over", seconds(1), seconds(40)),
+        _ => dice.length("over", seconds(1), seconds(20)),
     };
     workload.pattern = dice.pick("pattern", &[Pattern::Even, Pattern::Random]);
-    if !draft.powers.swarm {
-        return;
-    }
+}
+
+/// Some of them are out of the ordinary.
+pub(super) fn make_odd(draft: &mut Draft) {
+    let dice = draft.dice.fork("orders", 0);
     if dice.chance("hot", 0.1) {
         draft.one_customer(dice);
     }
@@ -69,7 +72,10 @@ impl Draft {
             self.order(index).parcels = Some(dice.count("parcels", 2, 3));
         }
         match dice.between("odd", 0, 99) {
-            0..8 => self.call_back(index, dice),
+            0..8 => {
+                let after = Duration::from_millis(dice.between("cancel-after", 1, 20_000));
+                call_back(self, index, after, dice);
+            }
             8..10 => {
                 self.order(index).name = Some("가".repeat(NAME_BYTES_MAX));
             }
@@ -86,65 +92,100 @@ impl Draft {
         }
     }
 
-    /// The order is called back; perhaps a courier is faster.
-    fn call_back(&mut self, index: u32, dice: Dice) {
-        let after = dice.length("cancel-after", Duration::from_millis(1), seconds(60));
-        self.order(index).cancel_after = Some(after);
-        if dice.chance("not-told", 0.4) {
-            self.silence_gateway(after);
-        }
-        if dice.chance("picked-up", 0.5) {
-            let parcels = self.plan.workload.parcels_of(index);
-            let parcel = dice.count("which", 1, parcels);
-            let at = dice.length("at", seconds(1), seconds(60));
-            let state = fake_cj::tracking::ParcelState::PickedUp;
-            self.plan.scans.push(Scan { order: index, parcel, at, state });
-        }
+    /// Nobody is told anything until an order was called back: who was told is not called back any
+    /// more. The gateway is down, or the service cannot read what is to be told.
+    fn tell_nobody(&mut self, cancel_after: Duration, dice: Dice) {
+        let until = self.plan.workload.over + cancel_after + seconds(10);
+        let (on, endpoint, kind) = match dice.chance("gateway", 0.7) {
+            true => ("messenger", None, Kind::ConnectRefused),
+            false => ("store", Some("claim-notices".to_owned()), Kind::Busy),
+        };
+        let deaf = Fault { on: Some(on.to_owned()), endpoint, ..Fault::new(kind) };
+        self.plan.faults.push(Fault { until: Some(until), ..deaf });
     }
 
-    /// Nobody can be told anything until an order was called back: who was told is not called back
-    /// any more.
-    fn silence_gateway(&mut self, cancel_after: Duration) {
-        let until = self.plan.workload.over + cancel_after + seconds(10);
-        let on = Some("messenger".to_owned());
-        let deaf = Fault { on, until: Some(until), ..Fault::new(Kind::ConnectRefused) };
-        self.plan.faults.push(deaf);
+    fn doom(&mut self, index: u32, dice: Dice) {
+        match dice.between("fate", 0, 9) {
+            0..4 => refuse(self, index, dice),
+            4..6 => refuse_message(self, index, dice),
+            6 => lose_booking(self, index, dice),
+            7 => lose_cancellation(self, index, dice),
+            8 => self.fate("messenger", "send/omni", Kind::ResetBefore, index, dice),
+            _ => hide_message(self, index, dice),
+        }
     }
 
     /// A fault that lasts is the order's fate.
-    fn doom(&mut self, index: u32, dice: Dice) {
+    fn fate(&mut self, on: &str, endpoint: &str, kind: Kind, index: u32, dice: Dice) {
         let id = self.plan.workload.id(index);
         let parcels = self.plan.workload.parcels_of(index);
-        let parcel = format!("{id}-{}", dice.count("which", 1, parcels));
-        let refused =
-            [("carrier", "RegBook", Kind::Refuse), ("messenger", "send/omni", Kind::Refuse)];
-        // It takes long until the service gives up, and virtual time is dear.
-        let lost = [
-            ("carrier", "RegBook", Kind::ResetBefore),
-            ("carrier", "CnclBook", Kind::ResetBefore),
-            ("messenger", "send/omni", Kind::ResetBefore),
-            // Sent, and never answered: its report tells.
-            ("messenger", "send/omni", Kind::ResetAfter),
-        ];
-        let fates: &[(&str, &str, Kind)] = if dice.chance("lost", 0.4) { &lost } else { &refused };
-        let (on, endpoint, kind) = dice.pick("fate", fates);
-        let key = if on == "carrier" { parcel } else { format!("{id}:shipped") };
-        if endpoint == "CnclBook" {
-            let after = seconds(dice.between("cancel", 5, 40));
-            self.order(index).cancel_after = Some(after);
-            self.silence_gateway(after);
-        }
+        let key = match on {
+            "carrier" => format!("{id}-{}", dice.count("which", 1, parcels)),
+            _ => format!("{id}:shipped"),
+        };
         if kind == Kind::ResetBefore {
-            // Beyond all chaos, so that no other order is given up.
-            self.plan.oms.carrier.unknown_patience = self.chaos + seconds(10 * 60);
-            self.plan.oms.messenger.idempotency_ttl = self.chaos + seconds(20 * 60);
-            // An API that answers no probe may have banned us: the service waits for up to twice
-            // as long as a ban lasts before it tries once more.
-            self.plan.carrier.ban_for = seconds(20);
-            self.plan.oms.carrier.calls.ban_wait = seconds(20);
-            self.plan.world.patience = Duration::from_hours(5);
+            self.end_patience();
         }
         let (on, endpoint) = (Some(on.to_owned()), Some(endpoint.to_owned()));
         self.plan.faults.push(Fault { on, endpoint, key: Some(key), ..Fault::new(kind) });
     }
+
+    /// The service gives up in time what is never answered: beyond all chaos, so that no other
+    /// order is given up.
+    fn end_patience(&mut self) {
+        self.plan.oms.carrier.unknown_patience = self.chaos + seconds(8 * 60);
+        // While this one is tried in vain, the breaker lets few others through: that is to end
+        // before their patience does.
+        self.plan.oms.carrier.rounds_max = 6;
+        self.plan.oms.messenger.idempotency_ttl = self.chaos + seconds(10 * 60);
+        // An API that answers no probe may have banned us: the service waits for up to twice as
+        // long as a ban lasts before it tries once more.
+        self.plan.carrier.ban_for = seconds(20);
+        self.plan.oms.carrier.calls.ban_wait = seconds(20);
+        self.plan.world.patience = Duration::from_hours(5);
+    }
+}
+
+/// The order is called back; perhaps a courier is faster.
+pub(super) fn call_back(draft: &mut Draft, index: u32, after: Duration, dice: Dice) {
+    draft.order(index).cancel_after = Some(after);
+    if dice.chance("not-told", 0.7) {
+        draft.tell_nobody(after, dice);
+    }
+    if dice.chance("picked-up", 0.4) {
+        let parcels = draft.plan.workload.parcels_of(index);
+        let parcel = dice.count("which", 1, parcels);
+        let at = dice.length("at", seconds(1), seconds(30));
+        let state = fake_cj::tracking::ParcelState::PickedUp;
+        draft.plan.scans.push(Scan { order: index, parcel, at, state });
+    }
+}
+
+/// The carrier refuses one of the order's parcels.
+pub(super) fn refuse(draft: &mut Draft, index: u32, dice: Dice) {
+    draft.fate("carrier", "RegBook", Kind::Refuse, index, dice);
+}
+
+/// The carrier never hears of one of the order's parcels.
+pub(super) fn lose_booking(draft: &mut Draft, index: u32, dice: Dice) {
+    draft.fate("carrier", "RegBook", Kind::ResetBefore, index, dice);
+}
+
+/// The order is called back, and the carrier never hears of it.
+pub(super) fn lose_cancellation(draft: &mut Draft, index: u32, dice: Dice) {
+    let after = seconds(dice.between("cancel", 5, 20));
+    draft.order(index).cancel_after = Some(after);
+    draft.tell_nobody(after, dice);
+    draft.fate("carrier", "CnclBook", Kind::ResetBefore, index, dice);
+}
+
+/// The gateway refuses the order's message.
+pub(super) fn refuse_message(draft: &mut Draft, index: u32, dice: Dice) {
+    draft.fate("messenger", "send/omni", Kind::Refuse, index, dice);
+}
+
+/// The order's message is sent, and never answered: its report tells.
+pub(super) fn hide_message(draft: &mut Draft, index: u32, dice: Dice) {
+    draft.fate("messenger", "send/omni", Kind::ResetAfter, index, dice);
+    draft.plan.oms.messenger.idempotency_ttl = draft.chaos + seconds(10 * 60);
 }

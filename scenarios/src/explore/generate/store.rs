@@ -23,6 +23,8 @@ const OPERATIONS: &[&str] = &[
     "claim-parcels",
     "claim-notices",
     "ingest",
+    "ingest",
+    "ingest",
     "take-permits",
     "block-quota",
     "record-reports",
@@ -35,8 +37,8 @@ pub(super) fn draw(dice: Dice) -> Option<Fault> {
     let endpoint = (!dice.chance("any", 0.3)).then(|| dice.pick("op", OPERATIONS).to_owned());
     let fault = Fault { endpoint, ..fault };
     Some(match dice.chance("nth", 0.4) {
-        true => Fault { nth: Some(dice.between("which", 1, 15)), ..fault },
-        false => Fault { rate: Some(dice.magnitude("rate", 0.005, 0.3)), ..fault },
+        true => Fault { nth: Some(dice.between("which", 1, 8)), ..fault },
+        false => Fault { rate: Some(dice.magnitude("rate", 0.02, 0.5)), ..fault },
     })
 }
 

@@ -16,30 +16,34 @@ const fn seconds(count: u64) -> Duration {
 
 pub(super) fn draw(draft: &mut Draft) {
     let dice = draft.dice.fork("world", 0);
-    draft.plan.world.nodes = dice.pick("nodes", &[1, 1, 1, 2, 2, 3]);
-    start(draft, dice);
+    draft.plan.world.nodes = dice.pick("nodes", &[1, 1, 1, 1, 2, 2, 3]);
+    if dice.chance("midnight", 0.05) {
+        start_before_midnight(draft, dice);
+    }
     network(draft, dice.fork("network", 0));
     pace(draft, dice.fork("pace", 0));
     carrier(draft, dice.fork("carrier", 0));
     gateway(draft, dice.fork("gateway", 0));
     if draft.powers.swarm && dice.chance("neighbour", 0.04) {
-        let millis = dice.between("neighbour-from", 0, 8_000);
-        draft.plan.neighbour = Some(Neighbour {
-            from: Duration::from_millis(millis),
-            lasting: seconds(dice.between("neighbour-for", 2, 12)),
-            calls_per_second: dice.pick("neighbour-rate", &[5.0, 12.0, 20.0, 30.0]),
-        });
+        draft.plan.neighbour = Some(neighbour(dice));
     }
 }
 
-/// Some runs begin just before midnight in Seoul.
-fn start(draft: &mut Draft, dice: Dice) {
-    if dice.chance("midnight", 0.1) {
-        // 2026-11-22, midnight in Seoul.
-        let midnight = Timestamp::from_micros(1_795_273_200_000_000);
-        let before = dice.between("before-midnight", 0, 20_000) as i64;
-        draft.plan.start = Timestamp::from_micros(midnight.micros() - before * 1_000);
+/// Somebody else uses up the carrier's quota for a while.
+pub(super) fn neighbour(dice: Dice) -> Neighbour {
+    Neighbour {
+        from: Duration::from_millis(dice.between("neighbour-from", 0, 8_000)),
+        lasting: seconds(dice.between("neighbour-for", 2, 12)),
+        calls_per_second: dice.pick("neighbour-rate", &[5.0, 12.0, 20.0, 30.0]),
     }
+}
+
+/// The run begins just before midnight in Seoul.
+pub(super) fn start_before_midnight(draft: &mut Draft, dice: Dice) {
+    // 2026-11-22, midnight in Seoul.
+    let midnight = Timestamp::from_micros(1_795_273_200_000_000);
+    let before = dice.between("before-midnight", 0, 6_000) as i64;
+    draft.plan.start = Timestamp::from_micros(midnight.micros() - before * 1_000);
 }
 
 fn network(draft: &mut Draft, dice: Dice) {
@@ -56,32 +60,32 @@ fn network(draft: &mut Draft, dice: Dice) {
     world.restart_after = dice.length("restart", Duration::from_millis(200), seconds(15));
 }
 
-/// Most runs are of a service that gives up sooner than the default: they take less virtual time,
-/// and so less real time, to come through the same.
+/// Most runs are of a service that gives up sooner than the default, and seldom looks around when
+/// nothing is due: they take less virtual time and fewer steps, and so less real time, to come
+/// through the same.
 fn pace(draft: &mut Draft, dice: Dice) {
     let oms = &mut draft.plan.oms;
-    let brisk = draft.powers.swarm && dice.chance("brisk", 0.85);
-    let mut lateness = oms.carrier.lateness_max;
+    let brisk = draft.powers.swarm && dice.chance("brisk", 0.97);
     if brisk {
-        lateness = seconds(dice.between("lateness", 40, 120));
-        oms.carrier.lateness_max = lateness;
-        oms.service.lease = seconds(10);
+        oms.carrier.lateness_max = seconds(dice.between("lateness", 40, 80));
+        oms.service.lease = seconds(6);
+        oms.service.poll = seconds(dice.pick("poll", &[1, 10, 15, 20, 20, 30, 30, 60, 60, 60]));
         for calls in [&mut oms.carrier.calls, &mut oms.messenger.calls] {
             calls.connect_timeout = seconds(1);
             calls.read_timeout = seconds(2);
-            calls.deadline = seconds(4);
-            calls.permit_wait = seconds(3);
-            calls.round_pause = seconds(10);
+            calls.deadline = seconds(3);
+            calls.permit_wait = seconds(2);
+            calls.round_pause = seconds(5);
             calls.breaker.open_for = seconds(5);
         }
-        oms.messenger.report_poll = seconds(5);
+        oms.messenger.report_poll = seconds(dice.pick("report-poll", &[3, 10, 20]));
         draft.plan.gateway.redeliver_after = seconds(10);
     }
     // A node that stood still just before it sent a request that then comes late, to a carrier
     // that shows bookings late: together they must stay below what the service allows for.
-    draft.late_max = lateness * 3 / 10;
-    let longest = if brisk { seconds(2 * 60) } else { seconds(10 * 60) };
-    draft.chaos = dice.length("chaos", seconds(20), longest);
+    draft.late_max = oms.carrier.lateness_max * 3 / 10;
+    let longest = if brisk { seconds(40) } else { seconds(5 * 60) };
+    draft.chaos = dice.length("chaos", seconds(4), longest);
 }
 
 fn carrier(draft: &mut Draft, dice: Dice) {

@@ -1,10 +1,11 @@
 //! The rows of one order, read and written.
 
 use clockwork::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 
 use super::Edge;
 use crate::state::{NoticeState, OrderState, ParcelState};
+use crate::store::Intent;
 use crate::store::sqlite::failure::Result;
 use crate::store::sqlite::row::{Columns, by_name, micros};
 
@@ -17,7 +18,7 @@ pub(in crate::store::sqlite) struct OrderRecord {
     pub(in crate::store::sqlite) changed: bool,
 }
 
-/// A row of `parcels`, but for its intent.
+/// A row of `parcels`; of its intent only one that is new.
 pub(in crate::store::sqlite) struct Parcel {
     pub(in crate::store::sqlite) number: u32,
     pub(in crate::store::sqlite) state: ParcelState,
@@ -30,6 +31,7 @@ pub(in crate::store::sqlite) struct Parcel {
     pub(in crate::store::sqlite) due_at: Option<Timestamp>,
     pub(in crate::store::sqlite) lease: Lease,
     pub(in crate::store::sqlite) reason: Option<String>,
+    pub(in crate::store::sqlite) intent: Option<Intent>,
     pub(in crate::store::sqlite) changed: bool,
 }
 
@@ -156,6 +158,7 @@ pub(super) fn parcels(db: &Connection, order: &str) -> Result<Vec<Parcel>> {
             due_at: row.maybe_moment(8)?,
             reason: row.maybe_text(9)?,
             lease: lease(&row, 10)?,
+            intent: None,
             changed: false,
         });
     }
@@ -173,28 +176,42 @@ fn lease(row: &Columns<'_>, at: usize) -> Result<Lease> {
 }
 
 pub(super) fn save_parcel(db: &Connection, order: &str, parcel: &Parcel) -> Result<()> {
-    let sql = "UPDATE parcels SET state = ?3, attempts = ?4, rounds = ?5, sent_until = ?6,
-                      unknown_since = ?7, picked_up = ?8, parked_from = ?9, due_at = ?10,
-                      reason = ?11, lease_worker = ?12, lease_token = ?13, lease_until = ?14,
-                      settled = ?15
+    const PLAIN: &str = "UPDATE parcels
+               SET state = ?3, attempts = ?4, rounds = ?5, sent_until = ?6, unknown_since = ?7,
+                   picked_up = ?8, parked_from = ?9, due_at = ?10, reason = ?11,
+                   lease_worker = ?12, lease_token = ?13, lease_until = ?14, settled = ?15
                WHERE order_id = ?1 AND number = ?2";
-    db.prepare_cached(sql)?.execute(params![
-        order,
-        parcel.number,
-        parcel.state.as_str(),
-        parcel.attempts,
-        parcel.rounds,
-        micros(parcel.sent_until),
-        micros(parcel.unknown_since),
-        parcel.picked_up,
-        parcel.parked_from.map(ParcelState::as_str),
-        micros(parcel.due_at),
-        parcel.reason,
-        parcel.lease.worker,
-        parcel.lease.token,
-        micros(parcel.lease.until),
-        parcel.lease.settled,
-    ])?;
+    const WITH_INTENT: &str = "UPDATE parcels
+               SET state = ?3, attempts = ?4, rounds = ?5, sent_until = ?6, unknown_since = ?7,
+                   picked_up = ?8, parked_from = ?9, due_at = ?10, reason = ?11,
+                   lease_worker = ?12, lease_token = ?13, lease_until = ?14, settled = ?15,
+                   invoice_no = ?16, rcpt_ymd = ?17, cust_use_no = ?18, mpck_key = ?19,
+                   request = ?20
+               WHERE order_id = ?1 AND number = ?2";
+    let columns: [&dyn ToSql; 15] = [
+        &order,
+        &parcel.number,
+        &parcel.state.as_str(),
+        &parcel.attempts,
+        &parcel.rounds,
+        &micros(parcel.sent_until),
+        &micros(parcel.unknown_since),
+        &parcel.picked_up,
+        &parcel.parked_from.map(ParcelState::as_str),
+        &micros(parcel.due_at),
+        &parcel.reason,
+        &parcel.lease.worker,
+        &parcel.lease.token,
+        &micros(parcel.lease.until),
+        &parcel.lease.settled,
+    ];
+    let intent = parcel.intent.as_ref().map(|intent| -> [&dyn ToSql; 5] {
+        let Intent { invoice_no, rcpt_ymd, cust_use_no, mpck_key, request } = intent;
+        [invoice_no, rcpt_ymd, cust_use_no, mpck_key, request]
+    });
+    let sql = if intent.is_some() { WITH_INTENT } else { PLAIN };
+    let columns = columns.into_iter().chain(intent.into_iter().flatten());
+    db.prepare_cached(sql)?.execute(rusqlite::params_from_iter(columns))?;
     Ok(())
 }
 
@@ -266,15 +283,38 @@ pub(super) fn save_notice(db: &Connection, order: &str, notice: &Notice) -> Resu
 
 /// Logs a walked edge.
 pub(in crate::store::sqlite) fn log(db: &Connection, at: Timestamp, edge: &Edge) -> Result<()> {
-    let sql = "INSERT INTO transitions (at, entity, key, from_state, to_state, walked_by)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    db.prepare_cached(sql)?.execute(params![
-        at.micros(),
-        edge.entity,
-        edge.key,
-        edge.from,
-        edge.to,
-        by_name(edge.by)
-    ])?;
+    log_all(db, at, std::slice::from_ref(edge))
+}
+
+/// Logs walked edges in their order, up to three with one statement.
+pub(in crate::store::sqlite) fn log_all(
+    db: &Connection,
+    at: Timestamp,
+    edges: &[Edge],
+) -> Result<()> {
+    const EACH: usize = 3;
+    // One text for each number of edges: the same text is prepared once.
+    const INSERT: [&str; EACH] = [
+        "INSERT INTO transitions (at, entity, key, from_state, to_state, walked_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO transitions (at, entity, key, from_state, to_state, walked_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6), (?1, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO transitions (at, entity, key, from_state, to_state, walked_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6), (?1, ?7, ?8, ?9, ?10, ?11),
+                (?1, ?12, ?13, ?14, ?15, ?16)",
+    ];
+    for edges in edges.chunks(EACH) {
+        let mut statement = db.prepare_cached(INSERT[edges.len() - 1])?;
+        statement.raw_bind_parameter(1, at.micros())?;
+        for (place, edge) in edges.iter().enumerate() {
+            let first = 2 + 5 * place;
+            statement.raw_bind_parameter(first, edge.entity)?;
+            statement.raw_bind_parameter(first + 1, &edge.key)?;
+            statement.raw_bind_parameter(first + 2, edge.from)?;
+            statement.raw_bind_parameter(first + 3, edge.to)?;
+            statement.raw_bind_parameter(first + 4, by_name(edge.by))?;
+        }
+        statement.raw_execute()?;
+    }
     Ok(())
 }
