@@ -13,7 +13,12 @@ fn holds(plan: &str) {
     let mut plan = Plan::parse(&format!("{head}{plan}")).expect("a plan");
     // Hours are only worth waiting for when something is stuck.
     plan.world.patience = Duration::from_hours(5);
-    let run = sim::Run { plan: &plan, offers: None, sabotage: None };
+    keeps_every_promise(&plan);
+}
+
+#[track_caller]
+fn keeps_every_promise(plan: &Plan) {
+    let run = sim::Run { plan, offers: None, sabotage: None };
     let evidence = Evidence::from(sim::run(&run).expect("a simulation that runs"));
     let judged = promises::check_all(&evidence).into_iter();
     let fallen: Vec<String> = judged
@@ -195,4 +200,12 @@ fn the_report_of_a_message_that_is_never_answered_is_asked_for_although_no_other
         completed = 1
         "#,
     );
+}
+
+/// Each call that was under way when the ban came began it anew, and the service counted from the
+/// first: it called again too early, for ever. The timing is fine, so the plan is kept as found.
+#[test]
+fn a_ban_that_every_further_call_begins_anew_is_waited_out() {
+    let found = include_str!("regressions/ban-that-each-call-begins-anew.toml");
+    keeps_every_promise(&Plan::parse(found).expect("a plan"));
 }
