@@ -73,6 +73,11 @@ impl Config {
             "must be ten digits without hyphens".to_owned()
         });
         refuse(found, carrier.rounds_max == 0, "carrier.rounds_max", at_least_one);
+        // Else a person is called before "not found" can prove anything.
+        let patient = carrier.unknown_patience > carrier.lateness_max;
+        refuse(found, !patient, "carrier.unknown_patience", || {
+            format!("must be longer than carrier.lateness_max, {:?}", carrier.lateness_max)
+        });
         check_calls(found, "carrier", &carrier.calls);
     }
 
@@ -231,6 +236,7 @@ mod tests {
         refused(|c| c.carrier.biz_reg_num = "123-45-67890".to_owned(), &["carrier.biz_reg_num"]);
         refused(|c| c.carrier.cust_id.clear(), &["carrier.cust_id"]);
         refused(|c| c.carrier.rounds_max = 0, &["carrier.rounds_max"]);
+        refused(|c| c.carrier.lateness_max = seconds(7_200), &["carrier.unknown_patience"]);
         refused(|c| c.carrier.calls.attempts = 0, &["carrier.calls.attempts"]);
         refused(|c| c.carrier.calls.at_once = 0, &["carrier.calls.at_once"]);
         refused(|c| c.carrier.calls.read_timeout = Duration::ZERO, &["carrier.calls.read_timeout"]);

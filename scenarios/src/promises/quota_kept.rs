@@ -17,7 +17,8 @@ use serde::Serialize;
 
 use super::Finding;
 use crate::evidence::{Call, Evidence};
-use crate::history::What;
+use crate::history::{Record, What};
+use crate::plan::Site;
 
 /// How it was broken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -212,16 +213,38 @@ fn quota_of(call: &Call) -> &str {
     }
 }
 
+/// From when the other nodes could know of a block: at once, unless a fault of the store kept the
+/// node that was told from writing it down.
+fn written(evidence: &Evidence, block: &Record) -> Timestamp {
+    const WRITE: &str = "block-quota";
+    let hindered = evidence.faults.iter().any(|count| {
+        let of_store = Site::of(&count.fault) == Some(Site::Store);
+        let named = count.fault.endpoint.as_deref().is_none_or(|endpoint| endpoint == WRITE);
+        of_store && named && count.times > 0
+    });
+    if !hindered {
+        return block.at;
+    }
+    let write = evidence.records.iter().find(|record| {
+        let done = matches!(&record.what, What::Oms(Event::TxEnd { op, committed: true, .. })
+            if op == WRITE);
+        done && record.node == block.node && record.at >= block.at
+    });
+    write.map_or(Timestamp::MAX, |record| record.at)
+}
+
 /// Calls answered 429 that began while the service itself had said that none is to be made.
 fn impatient(evidence: &Evidence) -> Vec<Violation> {
     let mut violations = Vec::new();
     let blocks = evidence.records.iter().filter_map(|record| match &record.what {
-        What::Oms(Event::QuotaBlocked { quota, until, .. }) => Some((record.at, quota, *until)),
+        What::Oms(Event::QuotaBlocked { quota, until, .. }) => Some((record, quota, *until)),
         _ => None,
     });
-    for (at, quota, until) in blocks {
+    for (record, quota, until) in blocks {
+        let written = written(evidence, record);
         let early = evidence.calls.iter().filter(|call| {
-            let blocked = call.begun > at + KNOWN_WITHIN && call.begun < until;
+            let known = if call.node == record.node { record.at } else { written };
+            let blocked = call.begun > known + KNOWN_WITHIN && call.begun < until;
             quota_of(call) == quota && blocked && call.was_limited()
         });
         violations.extend(early.map(|call| Violation::Impatient {
@@ -350,6 +373,25 @@ mod tests {
         assert!(heard.starts_with("RegBook was called at 2026-11-21T10:00:05.000"), "{heard}");
         assert_eq!(check(&told(30_000).evidence()), Finding::default());
         assert_eq!(check(&told(1_500).evidence()), Finding::default(), "not known yet");
+    }
+
+    #[test]
+    fn a_node_that_was_not_told_knows_of_a_pause_only_when_the_database_does() {
+        let told = || Builder::new(1).blocked("carrier", 1_000, 30_000);
+        let by = |builder: Builder, node: u32| {
+            let call = "not-processed";
+            let builder = builder.call(node, 7, "RegBook", "ORD-1/1", 5_000, 5_050, call, Some(429));
+            check(&builder.evidence()).violations.len()
+        };
+        let slow = |builder: Builder| {
+            let slow = faults::Fault::new(Kind::Slow);
+            builder.plan(|plan| plan.faults.push(slow)).fired(Site::Store, 0, 1_000)
+        };
+        assert_eq!(by(told(), 1), 1, "nothing hindered the write");
+        assert_eq!(by(slow(told()), 1), 0, "not written yet");
+        assert_eq!(by(slow(told()), 0), 1, "the node that was told knows");
+        let written = slow(told()).tx(0, 3, "block-quota", 2_000, 2_000);
+        assert_eq!(by(written, 1), 1, "written in time");
     }
 
     #[test]

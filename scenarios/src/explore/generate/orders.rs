@@ -133,7 +133,8 @@ impl Draft {
     /// The service gives up in time what is never answered: beyond all chaos, so that no other
     /// order is given up.
     fn end_patience(&mut self) {
-        self.plan.oms.carrier.unknown_patience = self.chaos + seconds(8 * 60);
+        let carrier = &mut self.plan.oms.carrier;
+        carrier.unknown_patience = self.chaos + carrier.lateness_max + seconds(8 * 60);
         // While this one is tried in vain, the breaker lets few others through: that is to end
         // before their patience does.
         self.plan.oms.carrier.rounds_max = 6;
