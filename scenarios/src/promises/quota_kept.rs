@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::Finding;
 use crate::evidence::{Call, Evidence};
-use crate::history::{Record, What};
+use crate::history::{Record, Step, What};
 use crate::plan::Site;
 
 /// How it was broken.
@@ -233,6 +233,14 @@ fn written(evidence: &Evidence, block: &Record) -> Timestamp {
     write.map_or(Timestamp::MAX, |record| record.at)
 }
 
+/// Whether the node that was told of a block died before `until`: what it had not written is gone.
+fn forgot(evidence: &Evidence, block: &Record, until: Timestamp) -> bool {
+    evidence.records.iter().any(|record| {
+        let died = matches!(record.what, What::Drill(Step::NodeCrashed));
+        died && record.node == block.node && (block.at..=until).contains(&record.at)
+    })
+}
+
 /// Calls answered 429 that began while the service itself had said that none is to be made.
 fn impatient(evidence: &Evidence) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -243,7 +251,8 @@ fn impatient(evidence: &Evidence) -> Vec<Violation> {
     for (record, quota, until) in blocks {
         let written = written(evidence, record);
         let early = evidence.calls.iter().filter(|call| {
-            let known = if call.node == record.node { record.at } else { written };
+            let told = call.node == record.node && !forgot(evidence, record, call.begun);
+            let known = if told { record.at } else { written };
             let blocked = call.begun > known + KNOWN_WITHIN && call.begun < until;
             quota_of(call) == quota && blocked && call.was_limited()
         });
@@ -390,6 +399,8 @@ mod tests {
         assert_eq!(by(told(), 1), 1, "nothing hindered the write");
         assert_eq!(by(slow(told()), 1), 0, "not written yet");
         assert_eq!(by(slow(told()), 0), 1, "the node that was told knows");
+        assert_eq!(by(slow(told()).crash(0, 2_000), 0), 0, "unless it died over it");
+        assert_eq!(by(told().crash(0, 2_000), 0), 1, "and nothing hindered the write");
         let written = slow(told()).tx(0, 3, "block-quota", 2_000, 2_000);
         assert_eq!(by(written, 1), 1, "written in time");
     }

@@ -196,6 +196,8 @@ fn bad_among_good(draft: &mut Draft, dice: Dice) {
     workload.pattern = Pattern::Even;
     draft.plan.world.nodes = dice.pick("nodes", &[1, 1, 2]);
     draft.plan.carrier.limits = fake_cj::config::Switch::Off;
+    // A token that ends halfway takes a minute, of whichever run it ends in.
+    draft.plan.carrier.token_valid_for = fake_cj::Config::default().token_valid_for;
     // Of so few calls those of one order would be half, and that opens a breaker.
     let breaker = &mut draft.plan.oms.carrier.calls.breaker;
     (breaker.calls_min, breaker.window_calls) = (50, 100);
