@@ -7,6 +7,7 @@
 //! address, or a request that arrived long after it was given up, may explain it. A 429 that a
 //! fault made is none of ours.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -233,12 +234,13 @@ fn written(evidence: &Evidence, block: &Record) -> Timestamp {
     write.map_or(Timestamp::MAX, |record| record.at)
 }
 
-/// Whether the node that was told of a block died before `until`: what it had not written is gone.
-fn forgot(evidence: &Evidence, block: &Record, until: Timestamp) -> bool {
-    evidence.records.iter().any(|record| {
+/// When the node that was told of a block died: what it had not written is gone then.
+fn forgotten(evidence: &Evidence, block: &Record) -> Timestamp {
+    let death = evidence.records.iter().find(|record| {
         let died = matches!(record.what, What::Drill(Step::NodeCrashed));
-        died && record.node == block.node && (block.at..=until).contains(&record.at)
-    })
+        died && record.node == block.node && record.at >= block.at
+    });
+    death.map_or(Timestamp::MAX, |record| record.at)
 }
 
 /// Calls answered 429 that began while the service itself had said that none is to be made.
@@ -249,12 +251,16 @@ fn impatient(evidence: &Evidence) -> Vec<Violation> {
         _ => None,
     });
     for (record, quota, until) in blocks {
-        let written = written(evidence, record);
-        let early = evidence.calls.iter().filter(|call| {
-            let told = call.node == record.node && !forgot(evidence, record, call.begun);
-            let known = if told { record.at } else { written };
-            let blocked = call.begun > known + KNOWN_WITHIN && call.begun < until;
-            quota_of(call) == quota && blocked && call.was_limited()
+        let limited = |call: &&Call| {
+            let within = call.begun > record.at + KNOWN_WITHIN && call.begun < until;
+            within && call.was_limited() && quota_of(call) == quota
+        };
+        // Read from the history at most once a block, and for most blocks never.
+        let forgotten = LazyCell::new(|| forgotten(evidence, record));
+        let written = LazyCell::new(|| written(evidence, record));
+        let early = evidence.calls.iter().filter(limited).filter(|call| {
+            let told = call.node == record.node && call.begun < *forgotten;
+            told || call.begun > *written + KNOWN_WITHIN
         });
         violations.extend(early.map(|call| Violation::Impatient {
             endpoint: call.endpoint.clone(),
