@@ -331,7 +331,9 @@ impl Evidence {
                 record.node == node && (from..=until).contains(&record.at)
             }
             What::Drill(Step::NodeStalled { until: end }) => {
-                record.node == node && record.at <= until && *end >= from
+                // Live, a process that is stopped may hold the database's write lock for all.
+                let befell = record.node == node || self.mode == Mode::Live;
+                befell && record.at <= until && *end >= from
             }
             What::Drill(Step::FaultFired { site: Site::Store, .. }) => {
                 (from..=until).contains(&record.at)

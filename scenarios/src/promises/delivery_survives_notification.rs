@@ -196,6 +196,15 @@ mod tests {
     }
 
     #[test]
+    fn a_stopped_process_may_hold_the_database_s_lock_and_only_live() {
+        let late = || recorded_at(Some(60_000)).stall(1, 500, 59_000);
+        assert_eq!(check(&late().evidence()).violations.len(), 1, "simulated, it holds nothing");
+        let mut live = late().evidence();
+        live.mode = crate::history::Mode::Live;
+        assert_eq!(check(&live), Finding::default());
+    }
+
+    #[test]
     fn a_crash_excuses_a_delay_also_where_the_clock_is_wrong() {
         let ahead = faults::Fault {
             by: Some(Duration::from_secs(9)),
