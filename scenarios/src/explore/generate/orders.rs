@@ -195,4 +195,7 @@ pub(super) fn refuse_message(draft: &mut Draft, index: u32, dice: Dice) {
 pub(super) fn hide_message(draft: &mut Draft, index: u32, dice: Dice) {
     draft.fate("messenger", "send/omni", Kind::ResetAfter, index, dice);
     draft.plan.oms.messenger.idempotency_ttl = draft.chaos + seconds(10 * 60);
+    // Bans by other faults, one after the other, must not outlast the gateway's memory of keys.
+    draft.plan.gateway.ban_for = seconds(20);
+    draft.plan.oms.messenger.calls.ban_wait = seconds(20);
 }
