@@ -1,4 +1,4 @@
-//! `drill list | run | shrink | replay | check | serve | schema`.
+//! `drill list | run | explore | sweep | shrink | prove | replay | check | serve | schema`.
 //!
 //! Exit codes: 0 held · 1 violated · 2 usage or bad file · 3 inconclusive · 4 not deterministic ·
 //! 70 internal · 130 interrupted; of several the worst, in the order 70, 4, 1, 3, 0.
