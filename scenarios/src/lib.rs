@@ -3,9 +3,11 @@
 //! Read in this order: [`plan`] (what is to happen), [`catalogue`] (the plans that ship), [`sim`]
 //! and [`live`] (the two ways to run one), [`history`] (what happened), [`evidence`] (what is
 //! judged), [`promises`] (what must hold), [`reach`] (what a run came through), [`verdict`] (what it
-//! comes to), [`report`] (how it is told), [`sabotage`] (bugs planted to show that the net holds). Then what looks for the
-//! plan that breaks a promise: [`trial`] (one run judged), [`explore`] (generated plans), [`sweep`]
-//! (every fault at every place), [`shrink`] (plans made small), [`prove`] (planted bugs are found).
+//! comes to), [`report`] (how it is told), [`sabotage`] (bugs planted to show that the net holds).
+//!
+//! Then what looks for the plan that breaks a promise: [`trial`] (one run judged), [`explore`]
+//! (generated plans), [`sweep`] (every fault at every place), [`shrink`] (plans made small),
+//! [`prove`] (planted bugs are found).
 
 pub mod catalogue;
 pub mod cli;
