@@ -35,6 +35,9 @@ pub struct DrillResult {
     pub mode: Mode,
     /// Drill seconds in a real second; 1 when simulated.
     pub clock_factor: f64,
+    /// How often it was run until it proved something; all but the last proved nothing.
+    #[serde(skip_serializing_if = "is_one")]
+    pub tries: usize,
     /// The bug that was planted on purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sabotage: Option<String>,
@@ -116,6 +119,7 @@ impl DrillResult {
             title: plan.title().to_owned(),
             mode: evidence.mode,
             clock_factor: evidence.clock_factor,
+            tries: 1,
             sabotage: plan.sabotage.clone(),
             seed: plan.seed,
             verdict: judgement.verdict,
@@ -138,6 +142,11 @@ impl DrillResult {
             |promise: &&PromiseVerdict| promise.verdict == Verdict::Violated && !promise.expected;
         self.promises.iter().find(unexpected)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
+fn is_one(tries: &usize) -> bool {
+    *tries == 1
 }
 
 fn millis(duration: Duration) -> u64 {

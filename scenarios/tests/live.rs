@@ -66,12 +66,24 @@ fn a_database_of_the_users_is_used_once_and_is_not_added_to() {
 }
 
 #[test]
+fn a_drill_that_proves_nothing_is_tried_again_and_says_how_often() {
+    let folder = Folder::new();
+    folder.plan("never", 1, "[expect]\ncompleted = 1\nmust_reach = [\"ban\"]\n");
+    let result = live(&folder, "never.toml --tries 2", 3);
+    assert_eq!((&result["verdict"], &result["tries"]), (&"inconclusive".into(), &2.into()));
+    // What falls has fallen at once.
+    let line = "booking-reply-lost --sabotage unknown-as-failed --tries 2";
+    assert!(live(&folder, line, 1).get("tries").is_none());
+}
+
+#[test]
 fn what_cannot_be_run_live_is_a_usage_error() {
     let folder = Folder::new();
     for (line, why) in [
         ("seed-batch --store postgres://someone:secret@host/orders", "must be sqlite:PATH"),
         ("seed-batch --store sqlite:no/such/folder/orders.db", "no/such/folder"),
         ("seed-batch burst-of-300 --store sqlite:orders.db", "one drill"),
+        ("seed-batch --store sqlite:orders.db --tries 2", "one try"),
         ("crash-between-steps", "skipped live: crash-between-steps"),
         ("seed-batch --speed 0.5", "1 to 1000"),
     ] {

@@ -12,9 +12,10 @@ use super::progress::Progress;
 use super::signals::told_to_end;
 use super::{Broken, Chosen, Error, Format, orders, plans, print, runtime, tell};
 use crate::live;
+use crate::plan::Plan;
 use crate::report::{self, DrillResult};
 use crate::runner::{self, Settings};
-use crate::verdict::exit;
+use crate::verdict::{Verdict, exit};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -31,6 +32,10 @@ pub(super) struct RunArgs {
     /// Live: so many drills at once
     #[arg(long, value_name = "N", requires = "live", default_value_t = live::AT_ONCE)]
     jobs: NonZeroUsize,
+    /// Live: a drill that proved nothing, since this machine missed a moment that it waits for, is
+    /// run again until it was run so often; what fell is never run again
+    #[arg(long, value_name = "N", requires = "live", default_value = "1")]
+    tries: NonZeroUsize,
     /// Live: a database in place of a fresh file, sqlite:PATH; for one drill at a time
     #[arg(long, value_name = "URL", requires = "live")]
     store: Option<String>,
@@ -130,6 +135,11 @@ fn run_live(
         return Err(Error::Usage("--store takes one drill: each begins with no orders".to_owned()));
     }
     let store = args.store.as_deref().map(store_url).transpose()?;
+    if store.is_some() && args.tries.get() > 1 {
+        return Err(Error::Usage(
+            "--store takes one try: a drill begins with no orders".to_owned(),
+        ));
+    }
     let options = live::Options { speed: args.speed, store };
     let (can, cannot): (Vec<Chosen>, Vec<Chosen>) =
         drills.into_iter().partition(|drill| live::can_run(&drill.plan));
@@ -144,7 +154,7 @@ fn run_live(
             biased;
             // What is dropped then takes its processes and files with it.
             told = told_to_end() => told.and(Err(Error::Interrupted)),
-            results = live_results(can, settings, &options, args.jobs.get()) => Ok(results),
+            results = live_results(can, settings, &options, args) => Ok(results),
         }
     })
 }
@@ -154,7 +164,7 @@ async fn live_results(
     drills: Vec<Chosen>,
     settings: &Settings,
     options: &live::Options,
-    at_once: usize,
+    args: &RunArgs,
 ) -> Vec<Result<DrillResult, runner::Error>> {
     let progress = Mutex::new(Progress::new(drills.len()));
     let tell = |what: fn(&mut Progress, &str), name: &str| {
@@ -163,11 +173,28 @@ async fn live_results(
     let runs = drills.into_iter().map(|Chosen { plan, file }| async move {
         tell(Progress::begins, &plan.name);
         let settings = Settings { plan_file: file, ..settings.clone() };
-        let result = runner::run_live(&plan, &settings, options).await;
+        let result = live_result(&plan, &settings, options, args.tries).await;
         tell(Progress::ends, &plan.name);
         result
     });
-    futures_util::stream::iter(runs).buffered(at_once).collect().await
+    futures_util::stream::iter(runs).buffered(args.jobs.get()).collect().await
+}
+
+/// Runs a drill until it proves something, at most `tries` times.
+async fn live_result(
+    plan: &Plan,
+    settings: &Settings,
+    options: &live::Options,
+    tries: NonZeroUsize,
+) -> Result<DrillResult, runner::Error> {
+    let mut tried = 1;
+    loop {
+        let result = runner::run_live(plan, settings, options).await?;
+        if result.verdict != Verdict::Inconclusive || tried >= tries.get() {
+            return Ok(DrillResult { tries: tried, ..result });
+        }
+        tried += 1;
+    }
 }
 
 /// A seed that a plan file can hold: TOML's integers have 63 bits.

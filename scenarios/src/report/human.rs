@@ -99,10 +99,13 @@ fn orders(result: &DrillResult) -> String {
         None => String::new(),
     };
     let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
-    let live = match result.mode {
+    let mut live = match result.mode {
         Mode::Simulated => String::new(),
         Mode::Live => format!("; live, {} times as fast", result.clock_factor),
     };
+    if result.tries > 1 {
+        live += &format!("; try {}, those before proved nothing", result.tries);
+    }
     format!("orders: {counts}; seed {}{live}{sabotage}", result.seed)
 }
 
