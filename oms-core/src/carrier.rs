@@ -16,7 +16,7 @@ use clockwork::{Clock, Timestamp};
 
 use crate::call::{Call, Context, Guard, Line, NotNow, Outcome, Reading};
 use crate::config::{self, Config};
-use crate::env::Env;
+use crate::env::{Env, Hands};
 use crate::order::Order;
 use crate::store::Intent;
 use reply::Data;
@@ -95,37 +95,43 @@ impl Carrier {
     }
 
     /// `ReqInvcNo`: a new invoice number. Each call burns one, so a lost reply leaks a number.
-    pub async fn allocate_invoice(&self, context: &Context) -> Outcome<String> {
+    pub async fn allocate_invoice(&self, hands: &Hands, context: &Context) -> Outcome<String> {
         let request = |token: &Token| wire::invoice_request(&self.shared.cust_id, token);
-        self.call(context, "ReqInvcNo", false, request, reply::invoice).await
+        self.call(hands, context, "ReqInvcNo", false, request, reply::invoice).await
     }
 
     /// `RegBook`: books a parcel with the very bytes that were written down.
     ///
     /// [`Outcome::Duplicate`] is the carrier's `ORA-00001`: it has a booking of this key.
-    pub async fn book(&self, context: &Context, intent: &Intent) -> Outcome<()> {
+    pub async fn book(&self, hands: &Hands, context: &Context, intent: &Intent) -> Outcome<()> {
         let request = |token: &Token| wire::booking_request(intent, token);
-        self.call(context, "RegBook", true, request, reply::done).await
+        self.call(hands, context, "RegBook", true, request, reply::done).await
     }
 
     /// `CnclBook`: cancels what `intent` booked. Whether a refusal means "picked up" or "no such
     /// booking" is not told.
-    pub async fn cancel(&self, context: &Context, intent: &Intent) -> Outcome<()> {
+    pub async fn cancel(&self, hands: &Hands, context: &Context, intent: &Intent) -> Outcome<()> {
         let request = |token: &Token| wire::cancellation_request(intent, token);
-        self.call(context, "CnclBook", true, request, reply::done).await
+        self.call(hands, context, "CnclBook", true, request, reply::done).await
     }
 
     /// `ReqOneGdsTrc`: where the parcel of `invoice_no` is.
-    pub async fn track(&self, context: &Context, invoice_no: &str) -> Outcome<Tracking> {
+    pub async fn track(
+        &self,
+        hands: &Hands,
+        context: &Context,
+        invoice_no: &str,
+    ) -> Outcome<Tracking> {
         let request =
             |token: &Token| wire::tracking_request(&self.shared.cust_id, invoice_no, token);
         let read = |data: &Data| reply::tracking(data, invoice_no);
-        self.call(context, "ReqOneGdsTrc", false, request, read).await
+        self.call(hands, context, "ReqOneGdsTrc", false, request, read).await
     }
 
     /// One call under the day's token. A rejected token is dropped; the call comes back later.
     async fn call<T>(
         &self,
+        hands: &Hands,
         context: &Context,
         endpoint: &'static str,
         changes: bool,
@@ -133,7 +139,7 @@ impl Carrier {
         value_of: impl FnOnce(&Data) -> Option<T>,
     ) -> Outcome<T> {
         let shared = &self.shared;
-        let token = match shared.tokens.token(context).await {
+        let token = match shared.tokens.token(hands, context).await {
             Ok(token) => token,
             Err(NotNow { reason, wait }) => {
                 return Outcome::NotProcessed { reason, wait, spent: false };
@@ -156,7 +162,7 @@ impl Carrier {
             rejected = response.status() == http::StatusCode::UNAUTHORIZED;
             reply::read(response, changes, &token, value_of)
         };
-        let outcome = shared.guard.call(context, call, read).await;
+        let outcome = shared.guard.call(hands, context, call, read).await;
         match outcome {
             Outcome::NotProcessed { reason, wait, spent } if rejected => {
                 let renewed = shared.tokens.reject(&token, shared.clock.now()).await;

@@ -3,11 +3,13 @@
 //! Domain code takes an [`Env`] and never a clock, a socket, a database or a task of its own. The
 //! service hands in real edges, the simulator virtual ones; what lies between is the same code.
 
+mod hands;
 mod observer;
 pub mod reqwest_transport;
 mod spawner;
 mod transport;
 
+pub use hands::Hands;
 pub use observer::{Event, NullObserver, Observer};
 pub use reqwest_transport::ReqwestTransport;
 pub use spawner::{Spawner, TaskId, TokioSpawner, current_task, scoped};

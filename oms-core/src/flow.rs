@@ -18,7 +18,7 @@ use clockwork::Timestamp;
 use crate::call::{Backoff, Context};
 use crate::carrier::Carrier;
 use crate::config::Config;
-use crate::env::Env;
+use crate::env::{Env, Hands};
 use crate::messenger::Messenger;
 use crate::state::ParcelState;
 use crate::store::{ParcelWork, Tries};
@@ -54,12 +54,12 @@ impl Flow {
     }
 
     /// One step on a parcel.
-    pub async fn step_parcel(&self, work: ParcelWork) -> Step {
+    pub async fn step_parcel(&self, hands: &Hands, work: ParcelWork) -> Step {
         match work.state {
-            ParcelState::Planned => self.plan(work).await,
-            ParcelState::Intended => self.book(work).await,
-            ParcelState::Unknown => self.reconcile(work).await,
-            ParcelState::Cancelling => self.call_back(work).await,
+            ParcelState::Planned => self.plan(hands, work).await,
+            ParcelState::Intended => self.book(hands, work).await,
+            ParcelState::Unknown => self.reconcile(hands, work).await,
+            ParcelState::Cancelling => self.call_back(hands, work).await,
             ParcelState::Booked
             | ParcelState::Refused
             | ParcelState::Cancelled

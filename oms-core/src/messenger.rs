@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::call::{Call, Context, Guard, Line, Outcome, words};
 use crate::config::{self, Config};
-use crate::env::Env;
+use crate::env::{Env, Hands};
 use crate::order::Order;
 use crate::store::{DeliveryReport, NoticeWork, Window};
 
@@ -76,7 +76,12 @@ impl Messenger {
     /// Sends a notification under its key; done, it brings the gateway's key of the message.
     ///
     /// [`Outcome::Duplicate`] is the gateway's A301: it accepted a message of this key before.
-    pub async fn send(&self, context: &Context, notice: &NoticeWork) -> Outcome<Option<String>> {
+    pub async fn send(
+        &self,
+        hands: &Hands,
+        context: &Context,
+        notice: &NoticeWork,
+    ) -> Outcome<Option<String>> {
         let shared = &self.shared;
         let text = shipped_text(&shared.shop.name, &notice.order, &notice.invoices);
         let key = notice.key.to_string();
@@ -84,26 +89,36 @@ impl Messenger {
         let request = wire::send(&shared.config, &key, to, &text);
         let call = Call { endpoint: "send/omni", changes: true, request };
         let secrets = [shared.config.api_key.as_str(), to];
-        shared.sends.call(context, call, |response| reply::sent(response, &secrets)).await
+        shared.sends.call(hands, context, call, |response| reply::sent(response, &secrets)).await
     }
 
     /// Polls a batch of delivery reports; `None` when there is none.
-    pub async fn poll_reports(&self, context: &Context) -> Outcome<Option<ReportBatch>> {
+    pub async fn poll_reports(
+        &self,
+        hands: &Hands,
+        context: &Context,
+    ) -> Outcome<Option<ReportBatch>> {
         let request = wire::poll(&self.shared.config);
-        self.report_call(context, "report/polling", request, reply::batch).await
+        self.report_call(hands, context, "report/polling", request, reply::batch).await
     }
 
     /// Acknowledges a batch, so that it does not come again.
-    pub async fn acknowledge(&self, context: &Context, report_id: &str) -> Outcome<()> {
+    pub async fn acknowledge(
+        &self,
+        hands: &Hands,
+        context: &Context,
+        report_id: &str,
+    ) -> Outcome<()> {
         let Some(request) = wire::acknowledge(&self.shared.config, report_id) else {
             let reason = format!("`{}` is no id of a batch", words(report_id, &[]));
             return Outcome::Refused { reason };
         };
-        self.report_call(context, "report/ack", request, |_| Some(())).await
+        self.report_call(hands, context, "report/ack", request, |_| Some(())).await
     }
 
     async fn report_call<T>(
         &self,
+        hands: &Hands,
         context: &Context,
         endpoint: &'static str,
         request: http::Request<Bytes>,
@@ -112,7 +127,7 @@ impl Messenger {
         let call = Call { endpoint, changes: false, request };
         let secrets = [self.shared.config.api_key.as_str()];
         let read = |response: &http::Response<Bytes>| reply::meaning(response, &secrets, value_of);
-        self.shared.reports.call(context, call, read).await
+        self.shared.reports.call(hands, context, call, read).await
     }
 }
 

@@ -8,7 +8,7 @@ use clockwork::{BoxFuture, Timestamp};
 use tokio::sync::Notify;
 
 use crate::config::Config;
-use crate::env::{Env, Event};
+use crate::env::{Env, Event, Hands};
 use crate::flow::{Flow, Step};
 use crate::store::{Claim, Claimed, NoticeWork, ParcelWork, Result};
 
@@ -169,25 +169,29 @@ impl Shared {
 
     fn take_parcel(self: Arc<Shared>, work: ParcelWork) {
         let shared = self.clone();
-        let step: BoxFuture<'static, Step> =
-            Box::pin(async move { shared.flow.step_parcel(work).await });
+        let step = |hands| -> BoxFuture<'static, Step> {
+            Box::pin(async move { shared.flow.step_parcel(&hands, work).await })
+        };
         self.take("parcel", |shared| &shared.parcels, step);
     }
 
     fn take_notice(self: Arc<Shared>, work: NoticeWork) {
         let shared = self.clone();
-        let step: BoxFuture<'static, Step> =
-            Box::pin(async move { shared.flow.step_notice(work).await });
+        let step = |hands| -> BoxFuture<'static, Step> {
+            Box::pin(async move { shared.flow.step_notice(&hands, work).await })
+        };
         self.take("notice", |shared| &shared.notices, step);
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a step begins as a task of its own")]
     fn take(
         self: Arc<Shared>,
         name: &'static str,
         lane: fn(&Shared) -> &Lane,
-        step: BoxFuture<'static, Step>,
+        step: impl FnOnce(Hands) -> BoxFuture<'static, Step>,
     ) {
         lane(&self).busy.fetch_add(1, Ordering::AcqRel);
+        let step = step(Hands::of_a_new_task());
         let shared = self.clone();
         let work = async move {
             // Frees the slot also when the step panics.
@@ -202,10 +206,12 @@ impl Shared {
         self.env.spawner.spawn(name, Box::pin(work));
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the poller begins as a task of its own")]
     async fn poll_reports(self: Arc<Shared>) {
+        let hands = Hands::of_a_new_task();
         while !self.stopping() {
             self.env.clock.sleep(self.config.messenger.report_poll).await;
-            while !self.stopping() && self.flow.poll_reports().await {}
+            while !self.stopping() && self.flow.poll_reports(&hands).await {}
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The database: one method a use case, each one short transaction.
 //!
 //! No method takes or returns a connection, so no transaction can be open while a call is in
-//! flight. The one exception is [`Store::begin`], for code that holds one on purpose.
+//! flight. The one exception is [`Store::begin`], for code that holds one on purpose; it takes the
+//! caller's [`Hands`] for as long, and a call wants them free.
 //!
 //! Every write can be repeated: a caller that did not learn whether its commit happened
 //! ([`Error::CommitUnknown`]) calls again with the same arguments and gets the same answer.
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use clockwork::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::env::Hands;
 use crate::order::Order;
 use crate::state::{NoticeState, OrderState, ParcelState};
 
@@ -502,6 +504,7 @@ pub trait Store: Send + Sync {
     /// Everything that a judge reads.
     async fn rows(&self) -> Result<Rows>;
 
-    /// Opens a transaction that the caller holds. The recommended flow never does.
-    async fn begin(&self) -> Result<Box<dyn UnitOfWork>>;
+    /// Opens a transaction that the caller holds, in the hands that a call would need. The
+    /// recommended flow never does.
+    async fn begin<'h>(&self, hands: &'h mut Hands) -> Result<Box<dyn UnitOfWork + 'h>>;
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clockwork::Timestamp;
-use edges::{Recorder, Reply, Scripted, context, env, response};
+use edges::{Recorder, Reply, Scripted, context, env, hands, response};
 use oms_core::call::{Brake, Call, Context, Guard, Line, Outcome, Reading};
 use oms_core::config::Calls;
 use oms_core::env::{Env, Event, TransportError, scoped};
@@ -54,7 +54,7 @@ fn read(response: &http::Response<Bytes>) -> Reading<()> {
 }
 
 async fn call(env: &Env, guard: &Guard) -> Outcome<()> {
-    guard.call(&context(env), request(true), read).await
+    guard.call(&hands(), &context(env), request(true), read).await
 }
 
 /// Answers one after the other, then 200 for ever.
@@ -135,7 +135,7 @@ async fn what_was_not_sent_did_not_happen_and_what_may_have_been_sent_is_unknown
 #[tokio::test(start_paused = true)]
 async fn an_unknown_answer_to_a_question_is_no_answer_and_nothing_else() {
     let (env, recorder) = statuses(&[502]);
-    let outcome = guard(&env).call(&context(&env), request(false), read).await;
+    let outcome = guard(&env).call(&hands(), &context(&env), request(false), read).await;
     assert!(matches!(outcome, Outcome::NotProcessed { spent: true, .. }), "{outcome:?}");
     assert_eq!(recorder.ends()[0].1, "not-processed");
 }
@@ -146,10 +146,10 @@ async fn a_call_that_could_outlast_its_lease_is_not_begun() {
     let guard = guard(&env);
     let now = env.clock.now();
     let context = |left| Context { key: "ORD-1/1".to_owned(), not_after: now + left };
-    let enough = guard.call(&context(SECOND * 10), request(true), read).await;
+    let enough = guard.call(&hands(), &context(SECOND * 10), request(true), read).await;
     assert_eq!(enough, Outcome::Done(()));
     let short = SECOND * 10 - Duration::from_micros(1);
-    let outcome = guard.call(&context(short), request(true), read).await;
+    let outcome = guard.call(&hands(), &context(short), request(true), read).await;
     assert!(matches!(outcome, Outcome::NotProcessed { spent: false, .. }), "{outcome:?}");
     assert_eq!(recorder.ends().len(), 1);
 }
@@ -161,8 +161,8 @@ async fn the_wait_for_a_permit_never_eats_the_time_of_the_call() {
     let guard = guard_with(&env, &one);
     let now = env.clock.now();
     let context = Context { key: "ORD-1/1".to_owned(), not_after: now + SECOND * 13 };
-    assert_eq!(guard.call(&context, request(true), read).await, Outcome::Done(()));
-    let outcome = guard.call(&context, request(true), read).await;
+    assert_eq!(guard.call(&hands(), &context, request(true), read).await, Outcome::Done(()));
+    let outcome = guard.call(&hands(), &context, request(true), read).await;
     assert!(matches!(outcome, Outcome::NotProcessed { spent: false, .. }), "{outcome:?}");
     assert_eq!(wait_of(&outcome), Some(SECOND * 4));
     assert_eq!(recorder.ends().len(), 1);

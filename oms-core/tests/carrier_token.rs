@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clockwork::{Clock, Timestamp};
-use edges::{Reply, Scripted, context, env, response};
+use edges::{Reply, Scripted, context, env, hands, response};
 use futures_util::future::join_all;
 use oms_core::call::Outcome;
 use oms_core::carrier::Carrier;
@@ -101,7 +101,7 @@ impl Bureau {
 }
 
 async fn allocate(env: &Env, carrier: &Carrier) -> Outcome<String> {
-    carrier.allocate_invoice(&context(env)).await
+    carrier.allocate_invoice(&hands(), &context(env)).await
 }
 
 fn wait_of(outcome: &Outcome<String>) -> (Option<Duration>, bool) {

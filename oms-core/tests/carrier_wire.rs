@@ -9,7 +9,7 @@ mod edges;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edges::{Recorder, Scripted, context, order};
+use edges::{Recorder, Scripted, context, hands, order};
 use oms_core::call::Outcome;
 use oms_core::carrier::{Carrier, Tracking};
 use oms_core::config::Config;
@@ -69,7 +69,7 @@ impl Drill {
     }
 
     async fn book(&self) -> Outcome<()> {
-        self.carrier.book(&context(&self.env), &self.intent()).await
+        self.carrier.book(&hands(), &context(&self.env), &self.intent()).await
     }
 
     /// The bodies that arrived at `endpoint`.
@@ -132,7 +132,7 @@ async fn answers_to_a_booking_are_understood() {
 async fn a_cancellation_carries_the_key_of_the_booking() {
     let drill = Drill::new().await;
     drill.answers("CnclBook", failure("예약 취소가 불가합니다.")).await;
-    let outcome = drill.carrier.cancel(&context(&drill.env), &drill.intent()).await;
+    let outcome = drill.carrier.cancel(&hands(), &context(&drill.env), &drill.intent()).await;
     assert_eq!(outcome.name(), "refused");
     let sent: Value = serde_json::from_str(&drill.arrived("CnclBook").await[0]).unwrap();
     let written: Value = serde_json::from_str(&drill.intent().request).unwrap();
@@ -147,11 +147,11 @@ async fn an_invoice_number_with_a_wrong_check_digit_is_no_number() {
     let drill = Drill::new().await;
     let context = context(&drill.env);
     drill.answers("ReqInvcNo", success(json!({"INVC_NO": "650000000033"}))).await;
-    let outcome = drill.carrier.allocate_invoice(&context).await;
+    let outcome = drill.carrier.allocate_invoice(&hands(), &context).await;
     assert_eq!(outcome, Outcome::Done("650000000033".to_owned()));
     drill.server.reset().await;
     drill.answers("ReqInvcNo", success(json!({"INVC_NO": "650000000034"}))).await;
-    assert_eq!(drill.carrier.allocate_invoice(&context).await.name(), "not-processed");
+    assert_eq!(drill.carrier.allocate_invoice(&hands(), &context).await.name(), "not-processed");
 }
 
 #[tokio::test]
@@ -161,9 +161,9 @@ async fn tracking_is_asked_for_by_invoice_number() {
     let row = json!({"INVC_NO": "650000000033", "CRG_ST": "11", "SCAN_YMD": "20261121",
                      "SCAN_HOUR": "180000", "CRG_ST_NM": "집화처리"});
     drill.answers("ReqOneGdsTrc", success(json!([row]))).await;
-    let found = drill.carrier.track(&context, "650000000033").await;
+    let found = drill.carrier.track(&hands(), &context, "650000000033").await;
     assert_eq!(found, Outcome::Done(Tracking::At { state: "11".to_owned() }));
-    let not_found = drill.carrier.track(&context, "650000000070").await;
+    let not_found = drill.carrier.track(&hands(), &context, "650000000070").await;
     assert_eq!(not_found, Outcome::Done(Tracking::None));
     let sent: Value = serde_json::from_str(&drill.arrived("ReqOneGdsTrc").await[0]).unwrap();
     assert_eq!(sent["DATA"]["CLNTNUM"], "30000001");

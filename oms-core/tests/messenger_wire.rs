@@ -9,7 +9,7 @@ mod edges;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edges::{Recorder, Scripted, context, order};
+use edges::{Recorder, Scripted, context, hands, order};
 use oms_core::call::Outcome;
 use oms_core::config::Config;
 use oms_core::env::{Env, ReqwestTransport};
@@ -49,7 +49,7 @@ impl Drill {
     }
 
     async fn send(&self) -> Outcome<Option<String>> {
-        self.messenger.send(&context(&self.env), &notice(&self.env)).await
+        self.messenger.send(&hands(), &context(&self.env), &notice(&self.env)).await
     }
 }
 
@@ -168,18 +168,18 @@ async fn reports_are_polled_and_acknowledged_by_their_id() {
         .expect(1)
         .mount(&drill.server)
         .await;
-    let Outcome::Done(Some(batch)) = drill.messenger.poll_reports(&context).await else {
+    let Outcome::Done(Some(batch)) = drill.messenger.poll_reports(&hands(), &context).await else {
         panic!("a batch")
     };
     assert_eq!(batch.reports[0].reference, "ORD-1:shipped");
     assert_eq!(batch.reports[0].channel, "sms");
-    let acknowledged = drill.messenger.acknowledge(&context, &batch.report_id).await;
+    let acknowledged = drill.messenger.acknowledge(&hands(), &context, &batch.report_id).await;
     assert_eq!(acknowledged, Outcome::Done(()));
-    assert_eq!(drill.messenger.acknowledge(&context, "../x").await.name(), "refused");
+    assert_eq!(drill.messenger.acknowledge(&hands(), &context, "../x").await.name(), "refused");
     let empty = json!({"reportId": "", "report": null});
     drill.server.reset().await;
     drill.answers(ResponseTemplate::new(200).set_body_json(envelope(empty))).await;
-    assert_eq!(drill.messenger.poll_reports(&context).await, Outcome::Done(None));
+    assert_eq!(drill.messenger.poll_reports(&hands(), &context).await, Outcome::Done(None));
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn reports_that_fail_keep_no_message_back() {
     let drill = Drill::new().await;
     let context = context(&drill.env);
     drill.answers(ResponseTemplate::new(403)).await;
-    assert_eq!(drill.messenger.poll_reports(&context).await.name(), "not-processed");
+    assert_eq!(drill.messenger.poll_reports(&hands(), &context).await.name(), "not-processed");
     drill.server.reset().await;
     drill.answers(accepted("A000")).await;
     assert_eq!(drill.send().await.name(), "done");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clockwork::{Clock, DrillClock, Timestamp};
 use oms_core::env::reqwest_transport::Error;
-use oms_core::env::{Deadlines, ReqwestTransport, Transport, TransportError};
+use oms_core::env::{Deadlines, Hands, ReqwestTransport, Transport, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -35,6 +35,11 @@ fn request() -> http::Request<Bytes> {
     http::Request::post("/RegBook?a=1").header("x-key", "secret").body(body).unwrap()
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test begins here")]
+fn hands() -> Hands {
+    Hands::of_a_new_task()
+}
+
 /// Calls a server that does `serve` with its one connection; what came back, and after how long.
 async fn call<F>(serve: impl FnOnce(TcpStream, Arc<dyn Clock>) -> F) -> (Reply, Duration)
 where
@@ -50,7 +55,7 @@ where
     };
     let start = clock.now();
     let answered = async {
-        let reply = transport.call(request(), DEADLINES).await;
+        let reply = transport.call(&hands(), request(), DEADLINES).await;
         (reply, clock.now().since(start))
     };
     tokio::join!(biased; answered, server).0
@@ -115,7 +120,7 @@ async fn a_refused_connection_was_not_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let reply = transport(&base, &clock()).call(request(), DEADLINES).await;
+    let reply = transport(&base, &clock()).call(&hands(), request(), DEADLINES).await;
     let expected = "not sent: no connection: connection refused";
     assert_eq!(reply.unwrap_err().to_string(), expected);
 }
@@ -131,7 +136,7 @@ async fn a_connection_that_does_not_stand_in_time_was_not_sent() {
         [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
     let clock = clock();
     let transport = transport(&format!("http://{address}"), &clock);
-    let reply = transport.call(request(), DEADLINES).await;
+    let reply = transport.call(&hands(), request(), DEADLINES).await;
     assert_eq!(reply.unwrap_err().to_string(), "not sent: connect timed out: timed out");
     assert_eq!(clock.now(), Timestamp::EPOCH + DEADLINES.connect);
 }
@@ -234,7 +239,7 @@ async fn the_wall_is_scaled_for_connects_and_the_clock_for_the_rest() {
     let start = fast.now();
     let base = format!("http://{address}");
     let transport = ReqwestTransport::new(&base, DEADLINES.connect, fast.clone(), 20.0).unwrap();
-    let reply = transport.call(request(), DEADLINES).await;
+    let reply = transport.call(&hands(), request(), DEADLINES).await;
     assert!(is_not_sent(&reply), "{reply:?}");
     let took = fast.now().since(start);
     assert!((SECOND * 3..SECOND * 4).contains(&took), "{took:?}");
@@ -298,7 +303,9 @@ async fn a_path_cannot_leave_the_host() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         sent
     };
-    let (reply, sent) = tokio::join!(biased; transport.call(request, DEADLINES), server);
+    let hands = hands();
+    let call = transport.call(&hands, request, DEADLINES);
+    let (reply, sent) = tokio::join!(biased; call, server);
     assert_eq!(reply.unwrap().status().as_u16(), 200);
     assert!(sent.starts_with("POST //elsewhere.example/x HTTP/1.1\r\n"), "{sent}");
 }

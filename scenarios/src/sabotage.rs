@@ -59,7 +59,7 @@ mod unknown_as_failed;
 use std::sync::Arc;
 
 use oms_core::config::Config;
-use oms_core::env::Env;
+use oms_core::env::{Env, Hands};
 use oms_core::policy::OrderPolicy;
 use oms_core::saga::SoundOrders;
 use oms_core::store::sqlite::Options;
@@ -254,6 +254,12 @@ const NO_STORE: fn(&mut Options) = |_| {};
 
 /// Seams as they are.
 pub const NO_SEAMS: fn(&mut Env, &Arc<Config>) = |_, _| {};
+
+/// Hands for code that calls inside a transaction on purpose.
+#[expect(clippy::disallowed_methods, reason = "getting around the proof is the very bug")]
+fn second_pair() -> Hands {
+    Hands::of_a_new_task()
+}
 
 /// The one called `name`.
 pub fn named(name: &str) -> Option<&'static Sabotage> {

@@ -11,7 +11,7 @@ use clockwork::{Clock, DrillClock, Entropy};
 use fake_cj::FakeCj;
 use fake_kakao::FakeKakao;
 use http_body_util::BodyExt;
-use oms_core::env::{Deadlines, Env, NullObserver, TokioSpawner, Transport, TransportError};
+use oms_core::env::{Deadlines, Env, Hands, NullObserver, TokioSpawner, Transport, TransportError};
 use oms_core::order::Order;
 use oms_core::policy::Policies;
 use oms_core::service::Service;
@@ -96,6 +96,7 @@ struct Tapped {
 impl Transport for Tapped {
     async fn call(
         &self,
+        _: &Hands,
         request: http::Request<Bytes>,
         _: Deadlines,
     ) -> Result<http::Response<Bytes>, TransportError> {

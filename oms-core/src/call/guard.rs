@@ -11,7 +11,7 @@ use super::permits::{NotNow, Permit, Permits};
 use super::retry_after::retry_after;
 use super::{Outcome, Phase};
 use crate::config::Calls;
-use crate::env::{Deadlines, Env, Event, Observer, Transport, TransportError, current_task};
+use crate::env::{Deadlines, Env, Event, Hands, Observer, Transport, TransportError, current_task};
 use crate::store::Window;
 
 /// The pause after a 429 that does not say how long; doubled for each further one in a row.
@@ -198,17 +198,19 @@ impl Guard {
     /// Makes one call; `read` says what the response means.
     pub async fn call<T>(
         &self,
+        hands: &Hands,
         context: &Context,
         call: Call,
         read: impl FnOnce(&http::Response<Bytes>) -> Reading<T>,
     ) -> Outcome<T> {
-        self.call_under(None, context, call, read).await
+        self.call_under(hands, None, context, call, read).await
     }
 
     /// As [`Guard::call`], under one more permit, of a quota that this call counts in too. Both end
     /// alike: not before the request can no longer arrive.
     pub async fn call_under<T>(
         &self,
+        hands: &Hands,
         other: Option<Permit>,
         context: &Context,
         call: Call,
@@ -229,7 +231,7 @@ impl Guard {
         let deadlines = Deadlines { overall, ..shared.deadlines };
         let Call { endpoint, changes, request } = call;
         shared.tell_begin(context, endpoint, begun);
-        let response = shared.line.transport.call(request, deadlines).await;
+        let response = shared.line.transport.call(hands, request, deadlines).await;
         let now = shared.clock.now();
         let answer = understand(response, read, now);
         if !answer.lingers {

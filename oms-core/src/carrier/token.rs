@@ -17,7 +17,7 @@ use super::reply::{self, Data};
 use super::wire;
 use crate::call::{Call, Context, Guard, NotNow, Outcome, Permits};
 use crate::config;
-use crate::env::Env;
+use crate::env::{Env, Hands};
 use crate::store::Window;
 
 /// The quota of questions for a token, in the store.
@@ -109,7 +109,7 @@ impl Tokens {
     ///
     /// # Errors
     /// [`NotNow`] when there is none and none can be had within the lease.
-    pub(super) async fn token(&self, context: &Context) -> Result<Token, NotNow> {
+    pub(super) async fn token(&self, hands: &Hands, context: &Context) -> Result<Token, NotNow> {
         let begin_by = context.not_after - self.deadline;
         let mut slot = tokio::select! {
             biased;
@@ -134,11 +134,16 @@ impl Tokens {
             let wait = slot.not_before.since(now);
             return Err(NotNow::new("no new token yet", Some(wait)));
         }
-        self.renew(&mut slot, context).await
+        self.renew(&mut slot, hands, context).await
     }
 
     /// Asks for a token, and keeps it.
-    async fn renew(&self, slot: &mut Slot, context: &Context) -> Result<Token, NotNow> {
+    async fn renew(
+        &self,
+        slot: &mut Slot,
+        hands: &Hands,
+        context: &Context,
+    ) -> Result<Token, NotNow> {
         let begin_by = context.not_after - self.deadline;
         let patience_ends = (self.clock.now() + self.permit_wait).min(begin_by);
         let permit = self.permits.take(patience_ends).await?;
@@ -150,7 +155,7 @@ impl Tokens {
             rejected = response.status() == http::StatusCode::UNAUTHORIZED;
             reply::meaning(response, &[&self.biz_reg_num], kept_of)
         };
-        let outcome = self.guard.call_under(Some(permit), context, call, read).await;
+        let outcome = self.guard.call_under(hands, Some(permit), context, call, read).await;
         let now = self.clock.now();
         let (reason, wait) = match outcome {
             Outcome::Done(kept) => {

@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use clockwork::{Clock, timeout};
 use reqwest::Url;
 
-use super::{Deadlines, Transport, TransportError};
+use super::{Deadlines, Hands, Transport, TransportError};
 
 /// A larger reply is not read: no reply of these APIs comes near.
 const REPLY_BYTES_MAX: usize = 1024 * 1024;
@@ -140,6 +140,7 @@ impl ReqwestTransport {
 impl Transport for ReqwestTransport {
     async fn call(
         &self,
+        _: &Hands,
         request: http::Request<Bytes>,
         deadlines: Deadlines,
     ) -> Result<http::Response<Bytes>, TransportError> {

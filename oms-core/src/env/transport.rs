@@ -5,6 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::Hands;
+
 /// How long a call may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
@@ -40,12 +42,14 @@ pub enum TransportError {
 /// The way to one external API.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Makes one call. `request.uri()` is a path and query; the transport knows the host.
+    /// Makes one call. `request.uri()` is a path and query; the transport knows the host. The
+    /// caller's `hands` are free: no transaction is open.
     ///
     /// # Errors
     /// [`TransportError`]; a response of any status is no error.
     async fn call(
         &self,
+        hands: &Hands,
         request: http::Request<Bytes>,
         deadlines: Deadlines,
     ) -> Result<http::Response<Bytes>, TransportError>;

@@ -8,7 +8,7 @@ use super::{Flow, Step};
 use crate::call::Outcome;
 use crate::carrier::Tracking;
 use crate::config::Duplicates;
-use crate::env::Event;
+use crate::env::{Event, Hands};
 use crate::policy::Reconcile;
 use crate::store::{Intent, ParcelOutcome, ParcelWork, Tries, Written};
 
@@ -19,31 +19,31 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_secs(120);
 
 impl Flow {
     /// `planned`: gets an invoice number, writes the request down, sends it.
-    pub(super) async fn plan(&self, work: ParcelWork) -> Step {
+    pub(super) async fn plan(&self, hands: &Hands, work: ParcelWork) -> Step {
         let intent = match &work.intent {
             Some(intent) if !self.env.policies.booking.renews_identity() => intent.clone(),
-            _ => match self.new_intent(&work).await {
+            _ => match self.new_intent(hands, &work).await {
                 Ok(intent) => intent,
                 Err(outcome) => return self.settle_parcel(&work, outcome).await,
             },
         };
-        self.intend(work, intent).await
+        self.intend(hands, work, intent).await
     }
 
     /// Writes the request down, then sends it.
-    async fn intend(&self, mut work: ParcelWork, intent: Intent) -> Step {
+    async fn intend(&self, hands: &Hands, mut work: ParcelWork, intent: Intent) -> Step {
         let outcome = ParcelOutcome::Intended(intent.clone());
         if self.write_parcel(&work, &outcome).await != Some(Written::Done) {
             return Step::Lost;
         }
         work.intent = Some(intent);
-        self.book(work).await
+        self.book(hands, work).await
     }
 
     /// A request under a new invoice number. A lost reply leaks a number, nothing else.
-    async fn new_intent(&self, work: &ParcelWork) -> Result<Intent, ParcelOutcome> {
+    async fn new_intent(&self, hands: &Hands, work: &ParcelWork) -> Result<Intent, ParcelOutcome> {
         let context = self.context(work);
-        let (reason, wait, spent) = match self.carrier.allocate_invoice(&context).await {
+        let (reason, wait, spent) = match self.carrier.allocate_invoice(hands, &context).await {
             Outcome::Done(invoice_no) => {
                 let number = work.key.number;
                 let now = self.now();
@@ -59,12 +59,12 @@ impl Flow {
     }
 
     /// `intended`: sends the request that was written down.
-    pub(super) async fn book(&self, work: ParcelWork) -> Step {
+    pub(super) async fn book(&self, hands: &Hands, work: ParcelWork) -> Step {
         let Some(intent) = work.intent.clone() else {
             tracing::error!(parcel = %work.key, "intended without an intent");
             return Step::Lost;
         };
-        let outcome = self.carrier.book(&self.context(&work), &intent).await;
+        let outcome = self.carrier.book(hands, &self.context(&work), &intent).await;
         let outcome = match self.env.policies.booking.reads(outcome) {
             // One invoice number was ever used for this parcel: whoever sent it, it is ours.
             Outcome::Done(()) | Outcome::Duplicate => ParcelOutcome::Booked,
@@ -84,7 +84,7 @@ impl Flow {
     }
 
     /// `unknown`: finds out what became of the request.
-    pub(super) async fn reconcile(&self, work: ParcelWork) -> Step {
+    pub(super) async fn reconcile(&self, hands: &Hands, work: ParcelWork) -> Step {
         let since = work.unknown_since.unwrap_or_else(|| self.now());
         if self.now() > since + self.config.carrier.unknown_patience {
             let reason = "outcome still unknown after all patience".to_owned();
@@ -104,8 +104,8 @@ impl Flow {
             Duplicates::Reject | Duplicates::Replay => Reconcile::Resend,
         };
         match self.env.policies.booking.reconcile(&work, advised) {
-            Reconcile::Resend => self.resend(work).await,
-            Reconcile::Ask => self.ask(work).await,
+            Reconcile::Resend => self.resend(hands, work).await,
+            Reconcile::Ask => self.ask(hands, work).await,
             Reconcile::Leave => {
                 let (retry_at, tries) = self.look_again(&work, None);
                 let reason = "left unknown".to_owned();
@@ -116,9 +116,9 @@ impl Flow {
     }
 
     /// Asks a carrier that books nothing twice, by sending the same bytes again.
-    async fn resend(&self, work: ParcelWork) -> Step {
+    async fn resend(&self, hands: &Hands, work: ParcelWork) -> Step {
         let Some(intent) = work.intent.clone() else { return Step::Lost };
-        let outcome = self.carrier.book(&self.context(&work), &intent).await;
+        let outcome = self.carrier.book(hands, &self.context(&work), &intent).await;
         let outcome = match self.env.policies.booking.reads(outcome) {
             Outcome::Done(()) | Outcome::Duplicate => {
                 self.reconciled(&work, "booked", "resent");
@@ -142,28 +142,29 @@ impl Flow {
     }
 
     /// Asks by invoice number. "Yes" settles; "no" only when nothing can be under way any longer.
-    async fn ask(&self, work: ParcelWork) -> Step {
+    async fn ask(&self, hands: &Hands, work: ParcelWork) -> Step {
         let Some(intent) = work.intent.clone() else { return Step::Lost };
-        let outcome = match self.carrier.track(&self.context(&work), &intent.invoice_no).await {
-            Outcome::Done(Tracking::At { .. }) => {
-                self.reconciled(&work, "booked", "asked");
-                ParcelOutcome::Booked
-            }
-            Outcome::Done(Tracking::None) => self.not_found(&work),
-            Outcome::NotProcessed { reason, wait, .. } => {
-                let (retry_at, tries) = self.look_again(&work, wait);
-                ParcelOutcome::PutBack { reason, retry_at, tries }
-            }
-            Outcome::Unknown { reason, wait } => {
-                let (retry_at, tries) = self.look_again(&work, wait);
-                ParcelOutcome::PutBack { reason, retry_at, tries }
-            }
-            other @ (Outcome::Refused { .. } | Outcome::Duplicate) => {
-                let (retry_at, tries) = self.look_again(&work, None);
-                let reason = format!("tracking answered {}", other.name());
-                ParcelOutcome::PutBack { reason, retry_at, tries }
-            }
-        };
+        let outcome =
+            match self.carrier.track(hands, &self.context(&work), &intent.invoice_no).await {
+                Outcome::Done(Tracking::At { .. }) => {
+                    self.reconciled(&work, "booked", "asked");
+                    ParcelOutcome::Booked
+                }
+                Outcome::Done(Tracking::None) => self.not_found(&work),
+                Outcome::NotProcessed { reason, wait, .. } => {
+                    let (retry_at, tries) = self.look_again(&work, wait);
+                    ParcelOutcome::PutBack { reason, retry_at, tries }
+                }
+                Outcome::Unknown { reason, wait } => {
+                    let (retry_at, tries) = self.look_again(&work, wait);
+                    ParcelOutcome::PutBack { reason, retry_at, tries }
+                }
+                other @ (Outcome::Refused { .. } | Outcome::Duplicate) => {
+                    let (retry_at, tries) = self.look_again(&work, None);
+                    let reason = format!("tracking answered {}", other.name());
+                    ParcelOutcome::PutBack { reason, retry_at, tries }
+                }
+            };
         self.settle_parcel(&work, outcome).await
     }
 

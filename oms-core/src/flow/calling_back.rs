@@ -3,11 +3,12 @@
 use super::{Flow, Step};
 use crate::call::Outcome;
 use crate::carrier::Tracking;
+use crate::env::Hands;
 use crate::store::{ParcelOutcome, ParcelWork, Tries};
 
 impl Flow {
     /// `cancelling`: cancels, and on a refusal asks where the parcel is.
-    pub(super) async fn call_back(&self, work: ParcelWork) -> Step {
+    pub(super) async fn call_back(&self, hands: &Hands, work: ParcelWork) -> Step {
         let Some(intent) = work.intent.clone() else {
             tracing::error!(parcel = %work.key, "cancelling without an intent");
             return Step::Lost;
@@ -19,10 +20,11 @@ impl Flow {
         if let Some(outcome) = self.too_soon(&work) {
             return self.settle_parcel(&work, outcome).await;
         }
-        let outcome = match self.carrier.cancel(&self.context(&work), &intent).await {
+        let outcome = match self.carrier.cancel(hands, &self.context(&work), &intent).await {
             Outcome::Done(()) => ParcelOutcome::Cancelled,
             Outcome::Refused { .. } | Outcome::Duplicate => {
-                let asked = self.carrier.track(&self.context(&work), &intent.invoice_no).await;
+                let asked =
+                    self.carrier.track(hands, &self.context(&work), &intent.invoice_no).await;
                 self.after_refused_cancellation(&work, asked)
             }
             // Cancelling again is harmless, so an unknown outcome is tried again like the rest.

@@ -2,13 +2,14 @@
 
 use super::Flow;
 use crate::call::{Context, Outcome};
+use crate::env::Hands;
 
 impl Flow {
     /// Polls one batch of delivery reports. True when there may be more.
     ///
     /// The batch is acknowledged after its commit: a crash in between brings it again, and writing
     /// it again changes nothing.
-    pub async fn poll_reports(&self) -> bool {
+    pub async fn poll_reports(&self, hands: &Hands) -> bool {
         let now = self.now();
         let since = now - self.config.messenger.report_patience;
         if !self.env.store.awaits_reports(since).await.unwrap_or(false) {
@@ -18,13 +19,16 @@ impl Flow {
             key: "reports".to_owned(),
             not_after: now + self.config.messenger.calls.deadline * 2,
         };
-        let Outcome::Done(Some(batch)) = self.messenger.poll_reports(&context).await else {
+        let Outcome::Done(Some(batch)) = self.messenger.poll_reports(hands, &context).await else {
             return false;
         };
         if let Err(error) = self.env.store.record_reports(batch.reports, self.now()).await {
             tracing::warn!(%error, "delivery reports not written; they will come again");
             return false;
         }
-        matches!(self.messenger.acknowledge(&context, &batch.report_id).await, Outcome::Done(()))
+        matches!(
+            self.messenger.acknowledge(hands, &context, &batch.report_id).await,
+            Outcome::Done(())
+        )
     }
 }

@@ -46,7 +46,7 @@ use super::{
     Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows, Store,
     TakePermits, UnitOfWork, Written,
 };
-use crate::env::Observer;
+use crate::env::{Hands, Observer};
 use crate::order::Order;
 use crate::policy::OrderPolicy;
 use crate::saga::SoundOrders;
@@ -334,7 +334,7 @@ impl Store for SqliteStore {
         self.read("rows", query::rows).await
     }
 
-    async fn begin(&self) -> Result<Box<dyn UnitOfWork>> {
+    async fn begin<'h>(&self, _: &'h mut Hands) -> Result<Box<dyn UnitOfWork + 'h>> {
         let busy = Error::Busy { op: held::OP };
         if let Driver::Inline(inline) = &self.shared.driver {
             inline.pause().await;

@@ -13,7 +13,7 @@ use oms_core::store::group_commit::SchedulingPoint;
 use oms_core::store::sqlite::{Options, SharedDatabase, SqliteStore, hold_write_lock};
 use oms_core::store::{Error, Filter, Ingested, ParcelOutcome, Store};
 
-use crate::support::{at, ingest, intend, order, parcel};
+use crate::support::{at, hands, ingest, intend, order, parcel};
 
 #[derive(Default)]
 struct Recorder(Mutex<Vec<Event>>);
@@ -69,13 +69,14 @@ async fn a_held_transaction_is_open_from_its_begin_to_its_end() {
     let work = parcel(&store, at(0)).await;
     intend(&store, &work, at(0)).await;
     recorder.told();
-    let mut unit = scoped(3, store.begin()).await.unwrap();
+    let mut hands = hands();
+    let mut unit = scoped(3, store.begin(&mut hands)).await.unwrap();
     scoped(4, store.census()).await.unwrap();
     unit.settle_parcel(&work, ParcelOutcome::Booked, at(0));
     unit.commit().await.unwrap();
     let told = ["3 unit-of-work+", "4 census+", "4 census-", "3 unit-of-work-"];
     assert_eq!(recorder.told(), told);
-    drop(scoped(5, store.begin()).await.unwrap());
+    drop(scoped(5, store.begin(&mut hands)).await.unwrap());
     assert_eq!(recorder.told(), ["5 unit-of-work+", "5 unit-of-work!"]);
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clockwork::Timestamp;
+use oms_core::env::Hands;
 use oms_core::order::Order;
 use oms_core::state::{NoticeState, OrderState, ParcelState};
 use oms_core::store::{
@@ -16,6 +17,12 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// The moment `seconds` after the cases' beginning.
 pub fn at(seconds: u64) -> Timestamp {
     Timestamp::from_micros(1_795_000_000_000_000) + Duration::from_secs(seconds)
+}
+
+/// The hands of a case, which is a task of its own.
+#[expect(clippy::disallowed_methods, reason = "a case begins here")]
+pub fn hands() -> Hands {
+    Hands::of_a_new_task()
 }
 
 /// A valid order of so many parcels.

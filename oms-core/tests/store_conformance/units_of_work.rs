@@ -2,11 +2,12 @@
 
 use std::future::Future;
 
+use oms_core::env::Hands;
 use oms_core::state::{NoticeState, OrderState, ParcelState};
 use oms_core::store::{Error, NoticeKey, ParcelOutcome, Store, Written};
 
 use crate::support::{
-    at, ingest, intend, notice_state, order_state, parcel, parcel_states, sent, walked,
+    at, hands, ingest, intend, notice_state, order_state, parcel, parcel_states, sent, walked,
 };
 
 fn shipped_notice(id: &str) -> NoticeKey {
@@ -17,7 +18,8 @@ pub async fn a_unit_of_work_commits_all_of_it_at_its_end(store: &dyn Store) {
     ingest(store, "A", 1).await;
     let work = parcel(store, at(0)).await;
     intend(store, &work, at(0)).await;
-    let mut unit = store.begin().await.unwrap();
+    let mut hands = hands();
+    let mut unit = store.begin(&mut hands).await.unwrap();
     unit.settle_parcel(&work, ParcelOutcome::Booked, at(1));
     unit.settle_notice(&shipped_notice("A"), sent("M1"), at(1));
     assert_eq!(order_state(store, "A").await, OrderState::Accepted, "nothing before the end");
@@ -32,7 +34,8 @@ pub async fn a_unit_of_work_that_is_dropped_or_fenced_writes_nothing(store: &dyn
     let work = parcel(store, at(0)).await;
     intend(store, &work, at(0)).await;
     let before = store.rows().await.unwrap();
-    let mut unit = store.begin().await.unwrap();
+    let mut hands = hands();
+    let mut unit = store.begin(&mut hands).await.unwrap();
     unit.settle_parcel(&work, ParcelOutcome::Booked, at(1));
     drop(unit);
     assert_eq!(store.rows().await.unwrap(), before);
@@ -42,13 +45,13 @@ pub async fn a_unit_of_work_that_is_dropped_or_fenced_writes_nothing(store: &dyn
     let heir = parcel(store, at(30)).await;
     assert_eq!(heir.key.order, "A");
     let before = store.rows().await.unwrap();
-    let mut unit = store.begin().await.unwrap();
+    let mut unit = store.begin(&mut hands).await.unwrap();
     unit.settle_parcel(&other, ParcelOutcome::Intended(crate::support::intent(&other)), at(30));
     unit.settle_parcel(&work, ParcelOutcome::Booked, at(30));
     assert_eq!(unit.commit().await.unwrap(), Written::Fenced);
     assert_eq!(store.rows().await.unwrap(), before, "not even what it had the right to");
 
-    let mut unit = store.begin().await.unwrap();
+    let mut unit = store.begin(&mut hands).await.unwrap();
     unit.settle_parcel(&heir, ParcelOutcome::Booked, at(31));
     unit.settle_notice(&shipped_notice("nobody"), sent("M1"), at(31));
     assert!(matches!(unit.commit().await, Err(Error::Corrupt { .. })));
@@ -56,11 +59,13 @@ pub async fn a_unit_of_work_that_is_dropped_or_fenced_writes_nothing(store: &dyn
 }
 
 pub async fn a_pool_has_so_many_places_and_no_more(store: &dyn Store) {
+    let mut callers: [Hands; 11] = std::array::from_fn(|_| hands());
+    let [others @ .., eleventh] = &mut callers;
     let mut held = Vec::new();
-    for _ in 0..10 {
-        held.push(store.begin().await.unwrap());
+    for hands in others {
+        held.push(store.begin(hands).await.unwrap());
     }
-    let waiting = store.begin();
+    let waiting = store.begin(eleventh);
     tokio::pin!(waiting);
     let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx)));
     assert!(polled.await.is_pending(), "the eleventh waits");

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use clockwork::{Clock, DrillClock, Entropy, Timestamp};
 use http::{HeaderMap, Request, StatusCode};
 use oms_core::config::Config;
-use oms_core::env::{Deadlines, Env, Event, Observer, TokioSpawner, Transport, TransportError};
+use oms_core::env::{
+    Deadlines, Env, Event, Hands, Observer, TokioSpawner, Transport, TransportError,
+};
 use oms_core::http::{App, router};
 use oms_core::policy::Policies;
 use oms_core::store::Store;
@@ -50,6 +52,7 @@ struct NoTransport;
 impl Transport for NoTransport {
     async fn call(
         &self,
+        _hands: &Hands,
         _request: Request<Bytes>,
         _deadlines: Deadlines,
     ) -> Result<http::Response<Bytes>, TransportError> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use clockwork::{BoxFuture, Clock, DrillClock, Entropy, Timestamp};
 use oms_core::call::Context;
 use oms_core::env::{
-    Deadlines, Env, Event, NullObserver, Observer, TokioSpawner, Transport, TransportError,
+    Deadlines, Env, Event, Hands, NullObserver, Observer, TokioSpawner, Transport, TransportError,
 };
 use oms_core::order::Order;
 use oms_core::policy::Policies;
@@ -45,7 +45,7 @@ impl Scripted {
 
 #[async_trait]
 impl Transport for Scripted {
-    async fn call(&self, request: http::Request<Bytes>, deadlines: Deadlines) -> Reply {
+    async fn call(&self, _: &Hands, request: http::Request<Bytes>, deadlines: Deadlines) -> Reply {
         (self.0)(request, deadlines).await
     }
 }
@@ -99,6 +99,12 @@ pub fn env(carrier: Arc<dyn Transport>, messenger: Arc<dyn Transport>) -> (Env, 
         worker: "test".to_owned(),
     };
     (env, recorder)
+}
+
+/// The hands of a test, which is a task of its own.
+#[expect(clippy::disallowed_methods, reason = "a test begins here")]
+pub fn hands() -> Hands {
+    Hands::of_a_new_task()
 }
 
 /// On behalf of a parcel whose lease lasts long enough.

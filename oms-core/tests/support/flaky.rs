@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use clockwork::Timestamp;
+use oms_core::env::Hands;
 use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, NoticeOutcome, NoticeWork,
@@ -115,7 +116,7 @@ impl Store for Flaky {
         self.answer(self.inner.rows()).await
     }
 
-    async fn begin(&self) -> Result<Box<dyn UnitOfWork>> {
-        self.answer(self.inner.begin()).await
+    async fn begin<'h>(&self, hands: &'h mut Hands) -> Result<Box<dyn UnitOfWork + 'h>> {
+        self.answer(self.inner.begin(hands)).await
     }
 }

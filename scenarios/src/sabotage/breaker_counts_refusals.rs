@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clockwork::{Clock, Timestamp};
 use http::{Request, Response};
-use oms_core::env::{Deadlines, Transport, TransportError};
+use oms_core::env::{Deadlines, Hands, Transport, TransportError};
 use serde_json::Value;
 
 use super::{Family, Sabotage};
@@ -47,6 +47,7 @@ struct State {
 impl Transport for Touchy {
     async fn call(
         &self,
+        hands: &Hands,
         request: Request<Bytes>,
         deadlines: Deadlines,
     ) -> Result<Response<Bytes>, TransportError> {
@@ -54,7 +55,7 @@ impl Transport for Touchy {
             return Err(TransportError::NotSent { reason: "circuit breaker open".to_owned() });
         }
         let books = request.uri().path().ends_with("RegBook");
-        let answer = self.inner.call(request, deadlines).await;
+        let answer = self.inner.call(hands, request, deadlines).await;
         if let Some(answer) = answer.as_ref().ok().filter(|_| books) {
             self.count(is_refusal(answer));
         }

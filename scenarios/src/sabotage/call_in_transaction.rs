@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
-use oms_core::env::{Deadlines, Transport, TransportError};
+use oms_core::env::{Deadlines, Hands, Transport, TransportError};
 use oms_core::store::Store;
 
-use super::{Family, Sabotage};
+use super::{Family, Sabotage, second_pair};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "call-in-transaction",
@@ -33,19 +33,21 @@ struct HoldsTransaction {
 impl Transport for HoldsTransaction {
     async fn call(
         &self,
+        hands: &Hands,
         request: Request<Bytes>,
         deadlines: Deadlines,
     ) -> Result<Response<Bytes>, TransportError> {
         if !request.uri().path().ends_with("RegBook") {
-            return self.inner.call(request, deadlines).await;
+            return self.inner.call(hands, request, deadlines).await;
         }
+        let mut held = second_pair();
         // Without a free connection the method is not even entered.
         let transaction = self
             .store
-            .begin()
+            .begin(&mut held)
             .await
             .map_err(|error| TransportError::NotSent { reason: error.to_string() })?;
-        let response = self.inner.call(request, deadlines).await;
+        let response = self.inner.call(hands, request, deadlines).await;
         // It has written nothing of its own: its end is a roll-back of nothing.
         drop(transaction);
         response

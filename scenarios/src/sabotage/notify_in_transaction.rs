@@ -13,7 +13,7 @@ use oms_core::store::{
 };
 
 use super::tapped_store::{Tap, TappedStore};
-use super::{Family, Sabotage};
+use super::{Family, Sabotage, second_pair};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "notify-in-transaction",
@@ -50,7 +50,8 @@ impl Tap for TellsInside {
         if outcome != ParcelOutcome::Booked {
             return store.settle_parcel(work, outcome, now).await;
         }
-        let mut transaction = store.begin().await?;
+        let mut held = second_pair();
+        let mut transaction = store.begin(&mut held).await?;
         transaction.settle_parcel(work, outcome, now);
         let key = NoticeKey { order: work.key.order.clone(), event: SHIPPED.to_owned() };
         let notice = NoticeWork {
@@ -64,7 +65,7 @@ impl Tap for TellsInside {
             first_sent_at: None,
         };
         let context = Context { key: key.to_string(), not_after: Timestamp::MAX };
-        let msg_key = match self.messenger.send(&context, &notice).await {
+        let msg_key = match self.messenger.send(&second_pair(), &context, &notice).await {
             Outcome::Done(msg_key) => msg_key,
             Outcome::Duplicate => None,
             other => {

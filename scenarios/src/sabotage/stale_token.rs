@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
-use oms_core::env::{Deadlines, Transport, TransportError};
+use oms_core::env::{Deadlines, Hands, Transport, TransportError};
 
 use super::{Family, Sabotage};
 
@@ -33,16 +33,17 @@ struct Cached {
 impl Transport for Cached {
     async fn call(
         &self,
+        hands: &Hands,
         request: Request<Bytes>,
         deadlines: Deadlines,
     ) -> Result<Response<Bytes>, TransportError> {
         if !request.uri().path().ends_with("ReqOneDayToken") {
-            return self.inner.call(request, deadlines).await;
+            return self.inner.call(hands, request, deadlines).await;
         }
         if let Some(answer) = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Ok(answer);
         }
-        let answer = self.inner.call(request, deadlines).await?;
+        let answer = self.inner.call(hands, request, deadlines).await?;
         if answer.status().is_success() {
             let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
             *token = Some(answer.clone());

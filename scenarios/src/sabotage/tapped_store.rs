@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use clockwork::Timestamp;
+use oms_core::env::Hands;
 use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Filter, Ingested, NoticeOutcome, NoticeWork, Operated,
@@ -160,7 +161,7 @@ impl<T: Tap> Store for TappedStore<T> {
     async fn rows(&self) -> Result<Rows> {
         self.inner.rows().await
     }
-    async fn begin(&self) -> Result<Box<dyn UnitOfWork>> {
-        self.inner.begin().await
+    async fn begin<'h>(&self, hands: &'h mut Hands) -> Result<Box<dyn UnitOfWork + 'h>> {
+        self.inner.begin(hands).await
     }
 }

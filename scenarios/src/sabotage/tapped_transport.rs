@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
-use oms_core::env::{Deadlines, Transport, TransportError};
+use oms_core::env::{Deadlines, Hands, Transport, TransportError};
 use serde_json::{Map, Value};
 
 /// The fields of a request's body.
@@ -46,9 +46,10 @@ impl<F: Fn(&mut Fields) + Send + Sync> TappedTransport<F> {
 impl<F: Fn(&mut Fields) + Send + Sync> Transport for TappedTransport<F> {
     async fn call(
         &self,
+        hands: &Hands,
         request: Request<Bytes>,
         deadlines: Deadlines,
     ) -> Result<Response<Bytes>, TransportError> {
-        self.inner.call(self.rewritten(request), deadlines).await
+        self.inner.call(hands, self.rewritten(request), deadlines).await
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use clockwork::{Clock, Entropy, Timestamp};
 use faults::{Fault, Fired, Kind};
+use oms_core::env::Hands;
 use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, NoticeOutcome, NoticeWork,
@@ -224,8 +225,8 @@ impl Store for FaultyStore {
     async fn rows(&self) -> Result<Rows> {
         self.disturbed("rows", self.inner.rows()).await
     }
-    async fn begin(&self) -> Result<Box<dyn UnitOfWork>> {
-        self.disturbed("begin", self.inner.begin()).await
+    async fn begin<'h>(&self, hands: &'h mut Hands) -> Result<Box<dyn UnitOfWork + 'h>> {
+        self.disturbed("begin", self.inner.begin(hands)).await
     }
 }
 

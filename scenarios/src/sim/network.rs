@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use clockwork::{Clock, Entropy, timeout};
 use faults::{ConnectFault, Injector, Refuse, Reset};
 use http_body_util::BodyExt;
-use oms_core::env::{Deadlines, Transport, TransportError, current_task};
+use oms_core::env::{Deadlines, Hands, Transport, TransportError, current_task};
 use tokio::sync::oneshot;
 use tower::ServiceExt;
 
@@ -167,6 +167,7 @@ fn broken(reason: &str) -> TransportError {
 impl Transport for Link {
     async fn call(
         &self,
+        _: &Hands,
         request: http::Request<Bytes>,
         deadlines: Deadlines,
     ) -> Result<http::Response<Bytes>, TransportError> {
