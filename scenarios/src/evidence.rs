@@ -5,9 +5,13 @@
 //! found.
 
 mod calls;
+mod connections;
+mod gaps;
 mod owners;
 
 pub use calls::{Call, CallEnd};
+pub use connections::{Connections, Held};
+pub use gaps::LeftBehind;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

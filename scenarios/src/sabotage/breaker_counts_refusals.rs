@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Family, Sabotage};
 
 /// Refusals in a row that open it.
-const REFUSALS: u32 = 3;
+const REFUSALS: u32 = 2;
 /// How long it stays open.
 const OPEN_FOR: Duration = Duration::from_secs(300);
 
@@ -21,7 +21,7 @@ pub(super) const SABOTAGE: Sabotage = Sabotage {
     name: "breaker-counts-refusals",
     family: Family::BreakerStuck,
     why: "the client throws one exception for all that is no success, and the breaker counts \
-          exceptions: a few bad addresses in a row close the way for all",
+          exceptions: two bad addresses in a row close the way for all",
     breaks: "one-bad-order-blocks-none",
     seen_in: &["bad-addresses"],
     seams: |env, _| {
