@@ -18,11 +18,11 @@ use crate::kind::{Kind, Target};
 pub struct Fault {
     /// What goes wrong.
     pub kind: Kind,
-    /// To whom: `carrier`, `messenger`, `node`, `store`. Checked by the plan, ignored here.
+    /// To whom: `carrier`, `messenger`, `node`, `store`, `queue`. Checked by the plan, ignored here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<String>,
 
-    /// Only this endpoint (of a store: this operation).
+    /// Only this endpoint (of a store or a queue: this operation).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// Only calls with this key.
@@ -268,6 +268,7 @@ impl Fault {
             }
             Target::Store if self.kind == Kind::PowerCut => Some("no real machine is switched off"),
             Target::Store => Some("a real store does not fail on command"),
+            Target::Queue => Some("there is no real broker yet"),
             Target::Node
                 if self.point.is_some() || (self.rate.is_some() && self.when.is_none()) =>
             {
@@ -309,6 +310,8 @@ impl Fault {
             Target::Call => true,
             // A use case of the store has no key.
             Target::Store => !matches!(field, Field::Key | Field::Attempt),
+            // Most kinds happen at one operation, which goes without saying.
+            Target::Queue => field != Field::Endpoint || self.kind.endpoint().is_none(),
             Target::Connection => COMMON_TRIGGERS.contains(&field),
             // A node's fault either waits for a call or for a moment of its own.
             Target::Node if self.when.is_some() => true,
@@ -404,6 +407,12 @@ mod tests {
             ("kind = 'power-cut'\npoint = 9\nnth = 2", "`power-cut` takes no `nth`"),
             ("kind = 'power-cut'\nnode = 1\npoint = 9", "`power-cut` takes no `node`"),
             ("kind = 'busy'\npoint = 9", "`busy` takes no `point`"),
+            ("kind = 'ack-lost'\nendpoint = 'ack'", "`ack-lost` takes no `endpoint`"),
+            ("kind = 'ack-lost'\nby = '1s'", "`ack-lost` takes no `by`"),
+            ("kind = 'redeliver'\nprocessed = true", "`redeliver` takes no `processed`"),
+            ("kind = 'reorder'", "`reorder` needs `by`"),
+            ("kind = 'broker-restart'", "`broker-restart` needs `by`"),
+            ("kind = 'broker-restart'\nby = '1s'", "`broker-restart` needs `times`"),
         ] {
             assert_eq!(fault(toml).validate().unwrap_err().to_string(), message, "{toml}");
         }
@@ -427,6 +436,12 @@ mod tests {
             ("kind = 'busy'\nendpoint = 'settle-parcel'\nrate = 0.02", false),
             ("kind = 'slow'\nby = '2s'", false),
             ("kind = 'power-cut'\npoint = 30", false),
+            ("kind = 'publish-unknown'\nkey = 'ORD-1:booked'\nprocessed = true", false),
+            ("kind = 'redeliver'\nnth = 2", false),
+            ("kind = 'reorder'\nby = '3s'\nrate = 0.1", false),
+            ("kind = 'ack-lost'\nattempt = 1", false),
+            ("kind = 'broker-restart'\nby = '3s'\nendpoint = 'publish'\nnth = 1", false),
+            ("kind = 'broker-restart'\nby = '3s'\nfrom = '9s'\ntimes = 1", false),
             ("kind = 'power-cut'\nendpoint = 'ingest'\nnth = 2", false),
         ] {
             let fault = fault(toml);

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::fault::{Error, Fault, Field};
 use crate::script::Script;
 
+mod ack_lost;
 mod auth_expired;
 mod ban;
+mod broker_restart;
 mod clock_skew;
 mod connect_refused;
 mod connect_timeout;
@@ -24,7 +26,10 @@ mod maintenance;
 mod malformed;
 mod oversized;
 mod power_cut;
+mod publish_unknown;
+mod redeliver;
 mod refuse;
+mod reorder;
 mod reset_after;
 mod reset_before;
 mod slow_body;
@@ -44,6 +49,8 @@ pub enum Target {
     Node,
     /// One operation of a database.
     Store,
+    /// One operation of a message queue.
+    Queue,
 }
 
 /// All that the rest of the crate knows of one kind.
@@ -51,6 +58,8 @@ pub(crate) struct Spec {
     name: &'static str,
     summary: &'static str,
     target: Target,
+    /// The one endpoint at which it can happen; `None` for those that may happen at any.
+    endpoint: Option<&'static str>,
     required: &'static [Field],
     optional: &'static [Field],
     /// What more must hold of the fields.
@@ -66,6 +75,7 @@ impl Spec {
             name,
             summary,
             target,
+            endpoint: None,
             required: &[],
             optional: &[],
             check: |_| Ok(()),
@@ -76,6 +86,11 @@ impl Spec {
     /// A fault on a call.
     const fn call(name: &'static str, summary: &'static str, script: fn(&Fault) -> Script) -> Spec {
         Spec { script: Some(script), ..Spec::new(name, summary, Target::Call) }
+    }
+
+    /// It happens at this endpoint and at no other.
+    const fn at(self, endpoint: &'static str) -> Spec {
+        Spec { endpoint: Some(endpoint), ..self }
     }
 
     const fn required(self, required: &'static [Field]) -> Spec {
@@ -142,6 +157,11 @@ kinds! {
     Disconnect = store::DISCONNECT,
     Slow = store::SLOW,
     PowerCut = power_cut::SPEC,
+    PublishUnknown = publish_unknown::SPEC,
+    Redeliver = redeliver::SPEC,
+    Reorder = reorder::SPEC,
+    AckLost = ack_lost::SPEC,
+    BrokerRestart = broker_restart::SPEC,
 }
 
 impl Kind {
@@ -158,6 +178,12 @@ impl Kind {
     /// What it is done to.
     pub fn target(self) -> Target {
         self.spec().target
+    }
+
+    /// The one endpoint at which it can happen, which need not be named then; `None` for a kind that
+    /// may happen at any.
+    pub fn endpoint(self) -> Option<&'static str> {
+        self.spec().endpoint
     }
 
     /// The parameters that must be given.

@@ -187,6 +187,16 @@ fn connections_calls_and_operations_do_not_count_each_other() {
 }
 
 #[test]
+fn a_fault_that_happens_at_one_operation_counts_that_one_alone() {
+    let room = Room::with("[[fault]]\nkind = 'ack-lost'\nnth = 2\n");
+    let hit = |operation, key| room.injector.decide(Target::Queue, &of(operation, key)).is_some();
+    assert!(!hit("deliver", "a") && !hit("deliver", "b"));
+    assert!(!hit("ack", "a"));
+    assert!(!hit("deliver", "c"));
+    assert!(hit("ack", "b"), "the second acknowledgement");
+}
+
+#[test]
 fn a_nodes_fault_hits_calls_only_when_it_waits_for_one() {
     let room = Room::with("[[fault]]\nkind = 'crash'\npoint = 17\n");
     assert_eq!(hit(&room, "book", "a"), None);

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::{FinalReads, History, Mode, Record, Step, What};
 use crate::plan::{Plan, Site};
+use crate::queue;
 use owners::Owners;
 
 /// All that is known of a run, ready to be judged.
@@ -52,6 +53,8 @@ pub struct Evidence {
     pub ended_at: Timestamp,
     /// How long the healthy orders took in the same run without the bad ones.
     pub baseline: Option<Duration>,
+    /// What the message broker holds, if anything was ever published.
+    pub queue: Option<queue::Ledger>,
     /// The calls that the service made.
     pub calls: Vec<Call>,
     owners: Owners,
@@ -92,7 +95,7 @@ impl From<History> for Evidence {
     fn from(history: History) -> Evidence {
         let History { plan, mode, clock_factor, records, reads } = history;
         let faults = count_faults(&plan, &records, &reads);
-        let FinalReads { at, carrier, messenger, rows, baseline, .. } = reads;
+        let FinalReads { at, carrier, messenger, rows, baseline, queue, .. } = reads;
         let owners = Owners::new(&plan, &records, &rows);
         let mut evidence = Evidence {
             calls: calls::collect(&records, &plan),
@@ -106,6 +109,7 @@ impl From<History> for Evidence {
             faults,
             ended_at: at,
             baseline,
+            queue,
             owners,
             booked: BTreeMap::new(),
             adrift: BTreeMap::new(),

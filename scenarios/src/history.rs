@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::plan::{Plan, Site};
+use crate::queue;
 
 /// The name of the format, in the header.
 pub const FORMAT: &str = "drillship-history";
@@ -175,6 +176,9 @@ pub struct FinalReads {
     /// How long the healthy orders took in the same run without the bad ones, if it was made.
     #[serde(default, with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Duration>,
+    /// What the message broker holds, if anything was ever published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<queue::Ledger>,
 }
 
 impl Record {

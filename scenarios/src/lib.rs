@@ -21,6 +21,7 @@ mod offering;
 pub mod plan;
 pub mod promises;
 pub mod prove;
+pub mod queue;
 pub mod reach;
 mod recorder;
 pub mod report;

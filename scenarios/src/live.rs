@@ -288,6 +288,7 @@ async fn finish(
         rows: reading::open(stage)?.rows().await.map_err(Error::Database)?,
         fired,
         baseline: None,
+        queue: None,
     };
     let mut plan = stage.plan().clone();
     plan.replay_hash = None;

@@ -51,6 +51,7 @@ impl Builder {
             rows: Rows::default(),
             fired: BTreeMap::new(),
             baseline: None,
+            queue: None,
         };
         let (mode, records) = (Mode::Simulated, Vec::new());
         Builder { history: History { plan, mode, clock_factor: 1.0, records, reads } }

@@ -22,6 +22,7 @@ pub(super) struct State {
     calls: Counter,
     connections: Counter,
     operations: Counter,
+    deliveries: Counter,
 }
 
 /// A fault of the list.
@@ -43,6 +44,7 @@ impl State {
             calls: Counter::default(),
             connections: Counter::default(),
             operations: Counter::default(),
+            deliveries: Counter::default(),
         }
     }
 
@@ -75,6 +77,7 @@ impl State {
         self.calls = Counter::default();
         self.connections = Counter::default();
         self.operations = Counter::default();
+        self.deliveries = Counter::default();
         self.faults.iter_mut().for_each(|armed| armed.fired = 0);
     }
 
@@ -95,6 +98,7 @@ impl State {
             Target::Call | Target::Node => &mut self.calls,
             Target::Connection => &mut self.connections,
             Target::Store => &mut self.operations,
+            Target::Queue => &mut self.deliveries,
         };
         counter.count(what)
     }
@@ -158,8 +162,8 @@ impl Event<'_> {
 
 impl Armed {
     fn hits(&self, event: &Event<'_>) -> bool {
-        let Fault { endpoint, key, attempt, times, rate, .. } = &*self.fault;
-        endpoint.as_ref().is_none_or(|endpoint| *endpoint == event.what.endpoint)
+        let Fault { key, attempt, times, rate, .. } = &*self.fault;
+        self.endpoint().is_none_or(|endpoint| endpoint == event.what.endpoint)
             && key.as_ref().is_none_or(|key| event.what.key.as_ref() == Some(key))
             && attempt.is_none_or(|attempt| attempt == event.counted.attempt)
             && self.fault.nth.is_none_or(|nth| nth == self.nth(event))
@@ -168,9 +172,14 @@ impl Armed {
             && rate.is_none_or(|rate| self.drawn(event) < rate)
     }
 
+    /// The only endpoint that it hits, because it names one or because its kind knows one.
+    fn endpoint(&self) -> Option<&str> {
+        self.fault.endpoint.as_deref().or(self.fault.kind.endpoint())
+    }
+
     /// The number that `nth` is compared with.
     fn nth(&self, event: &Event<'_>) -> u64 {
-        match self.fault.endpoint {
+        match self.endpoint() {
             Some(_) => event.counted.nth,
             None => event.counted.total,
         }

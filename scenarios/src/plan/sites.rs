@@ -1,4 +1,4 @@
-//! Where a fault is done: at which fake, at a node, or at the store.
+//! Where a fault is done: at which fake, at a node, at the store or at the queue.
 
 use std::fmt;
 
@@ -54,11 +54,14 @@ pub enum Site {
     Node,
     /// The wrapper around the store.
     Store,
+    /// The message broker.
+    Queue,
 }
 
 impl Site {
     /// All of them.
-    pub const ALL: [Site; 4] = [Site::Carrier, Site::Messenger, Site::Node, Site::Store];
+    pub const ALL: [Site; 5] =
+        [Site::Carrier, Site::Messenger, Site::Node, Site::Store, Site::Queue];
 
     /// The name in plans (`on`), histories and verdicts.
     pub const fn as_str(self) -> &'static str {
@@ -67,6 +70,7 @@ impl Site {
             Site::Messenger => "messenger",
             Site::Node => "node",
             Site::Store => "store",
+            Site::Queue => "queue",
         }
     }
 
@@ -74,6 +78,7 @@ impl Site {
     pub fn of(fault: &Fault) -> Option<Site> {
         match fault.kind.target() {
             Target::Store => Some(Site::Store),
+            Target::Queue => Some(Site::Queue),
             // Who fells a node because of a call is the fake that sees the call.
             Target::Node if fault.when.is_some() => api_named(fault).or_else(|| api_called(fault)),
             Target::Node => Some(Site::Node),
@@ -126,6 +131,7 @@ mod tests {
         assert_eq!(Site::of(&on(Kind::ResetAfter, "cartier")), None);
         assert_eq!(Site::of(&Fault::new(Kind::Busy)), Some(Site::Store));
         assert_eq!(Site::of(&Fault::new(Kind::Stall)), Some(Site::Node));
+        assert_eq!(Site::of(&Fault::new(Kind::AckLost)), Some(Site::Queue));
     }
 
     #[test]

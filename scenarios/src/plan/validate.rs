@@ -7,7 +7,7 @@ use faults::{Fault, Target};
 use super::load::near;
 use super::sites::{CARRIER_ENDPOINTS, MESSENGER_ENDPOINTS, STORE_OPERATIONS, Site};
 use super::{Plan, VERSION};
-use crate::{promises, reach, sabotage};
+use crate::{promises, queue, reach, sabotage};
 
 /// A value that means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,12 +183,17 @@ impl Plan {
                 let known = matches!(named, None | Some("store"));
                 problems.check(known, field("on"), "must be `store`");
             }
+            Target::Queue => {
+                let known = matches!(named, None | Some("queue"));
+                problems.check(known, field("on"), "must be `queue`");
+            }
         }
         if let Some(endpoint) = &fault.endpoint {
             let known = match Site::of(fault) {
                 Some(Site::Carrier) => CARRIER_ENDPOINTS.to_vec(),
                 Some(Site::Messenger) => MESSENGER_ENDPOINTS.to_vec(),
                 Some(Site::Store) => STORE_OPERATIONS.to_vec(),
+                Some(Site::Queue) => queue::OPERATIONS.to_vec(),
                 Some(Site::Node) | None => [CARRIER_ENDPOINTS, MESSENGER_ENDPOINTS].concat(),
             };
             let why = unknown("there is no endpoint", endpoint, known.iter().copied());
@@ -313,6 +318,15 @@ mod tests {
             }),
             "fault[0].on: must be `store`\n\
              fault[0].endpoint: there is no endpoint `settle-parcl`; is `settle-parcel` meant?",
+        );
+        check(
+            fault(Kind::BrokerRestart, |fault| {
+                fault.on = Some("store".to_owned());
+                fault.endpoint = Some("delivr".to_owned());
+                (fault.by, fault.times) = (Some(Duration::from_secs(1)), Some(1));
+            }),
+            "fault[0].on: must be `queue`\n\
+             fault[0].endpoint: there is no endpoint `delivr`; is `deliver` meant?",
         );
         check(
             fault(Kind::Crash, |fault| {

@@ -9,6 +9,7 @@ use super::orders::requests;
 use super::search::Found;
 use crate::history::{Step, What};
 use crate::plan::{Plan, Site};
+use crate::queue;
 
 /// So many calls that a fault hit are tried in its place.
 const HITS_MAX: usize = 24;
@@ -30,6 +31,7 @@ pub(super) fn named(found: &Found) -> Vec<Plan> {
             Target::Connection => of_connections(fault),
             Target::Store => of_store(found, fault),
             Target::Node => of_nodes(found, fault),
+            Target::Queue => of_queue(found, place, fault),
         };
         replaced.into_iter().map(move |fault| replace(&found.plan, place, fault))
     });
@@ -110,6 +112,24 @@ fn of_store(found: &Found, fault: &Fault) -> Vec<Fault> {
         Fault { endpoint, nth: Some(nth), ..untriggered(fault) }
     })
     .collect()
+}
+
+/// The fault on one message, by the number of the operation and by the message.
+fn of_queue(found: &Found, place: usize, fault: &Fault) -> Vec<Fault> {
+    let Some(ledger) = found.evidence.queue.as_ref().filter(|_| is_vague(fault)) else {
+        return Vec::new();
+    };
+    let before = &found.plan.faults[..place];
+    let index = before.iter().filter(|other| Site::of(other) == Some(Site::Queue)).count();
+    let hits = ledger.hits.iter().filter(|hit| hit.by.index == index).take(HITS_MAX);
+    let named = |hit: &queue::Hit| {
+        let endpoint = fault.kind.endpoint().is_none().then(|| hit.operation.clone());
+        let plain = Fault { endpoint, ..untriggered(fault) };
+        let keyed = Fault { key: Some(hit.id.clone()), attempt: Some(1), ..plain.clone() };
+        let numbered = (1..=USES_MAX).map(move |nth| Fault { nth: Some(nth), ..plain.clone() });
+        numbered.chain([keyed]).collect::<Vec<_>>()
+    };
+    hits.flat_map(named).collect()
 }
 
 /// A node that dies or stands still at a call, which a real one can do too.

@@ -235,7 +235,7 @@ pub(super) fn requests(
     match site? {
         Site::Carrier => Some(&evidence.carrier.requests),
         Site::Messenger => Some(&evidence.messenger.requests),
-        Site::Node | Site::Store => None,
+        Site::Node | Site::Store | Site::Queue => None,
     }
 }
 

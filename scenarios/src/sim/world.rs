@@ -18,6 +18,7 @@ use oms_core::store::group_commit::no_scheduling_point;
 use oms_core::store::sqlite::{Options, SqliteStore};
 use oms_core::store::{Rows, Store};
 
+use super::broker::Broker;
 use super::database::{FaultyStore, StoreFaults};
 use super::disk::Storage;
 use super::host::{Host, Hosts, Image};
@@ -58,6 +59,7 @@ pub struct World<'a> {
     /// The fakes' ways in, made once: cloning one is cheap, making one is not.
     routers: [axum::Router; 2],
     storage: Storage,
+    broker: Arc<Broker>,
     store_faults: Arc<StoreFaults>,
     node_faults: Vec<Fault>,
     /// Who runs next, where the plan has it drawn.
@@ -97,6 +99,8 @@ impl<'a> World<'a> {
         let routers = [carrier.router(), gateway.router()];
         carrier.injector().install(at(Site::Carrier), start).map_err(Error::Faults)?;
         gateway.injector().install(at(Site::Messenger), start).map_err(Error::Faults)?;
+        let queue_faults = Injector::new(clock.clone(), chance("queue"));
+        queue_faults.install(at(Site::Queue), start).map_err(Error::Faults)?;
         let recorder = Recorder::default();
         let mut options = Options::new(clock.clone(), Arc::new(NullObserver));
         crate::sabotage::store(run.sabotage)(&mut options);
@@ -113,6 +117,7 @@ impl<'a> World<'a> {
             gateway,
             routers,
             storage,
+            broker: Arc::new(Broker::new(queue_faults)),
             store_faults: Arc::new(store_faults),
             node_faults: at(Site::Node),
             turns: (plan.world.priorities > 0)
@@ -288,7 +293,8 @@ impl<'a> World<'a> {
         let Some(heals_at) = self.heals_at() else { return };
         let (clock, recorder) = (self.clock.clone(), self.recorder.clone());
         let injectors = [self.carrier.injector(), self.gateway.injector()];
-        let (store_faults, hosts) = (self.store_faults.clone(), hosts.clone());
+        let (store_faults, broker) = (self.store_faults.clone(), self.broker.clone());
+        let hosts = hosts.clone();
         background(async move {
             clock.sleep_until(heals_at).await;
             recorder.drill(clock.now(), None, Step::Phase { phase: Phase::Heal });
@@ -296,6 +302,7 @@ impl<'a> World<'a> {
                 injector.heal();
             }
             store_faults.heal();
+            broker.heal();
             for host in hosts.iter() {
                 host.heal();
             }
@@ -364,13 +371,13 @@ impl<'a> World<'a> {
             self.clock.sleep(LOOK_EVERY).await;
             let (changes, refused) =
                 (self.storage.database().changes(), self.refused.load(Ordering::Acquire));
-            let seen = changes.map(|changes| (changes, refused));
+            let seen = changes.map(|changes| (changes, refused, self.broker.changes()));
             if !self.storage.has_power() || (seen.is_some() && seen == looked_at) {
                 continue;
             }
             looked_at = seen;
             let census = store.census().await.map_err(Error::Database)?;
-            if settled::is_settled(&census, offers.len() - refused) {
+            if settled::is_settled(&census, offers.len() - refused) && self.broker.is_idle() {
                 break;
             }
         }
@@ -400,6 +407,7 @@ impl<'a> World<'a> {
             rows,
             fired: self.fired(hosts),
             baseline: None,
+            queue: self.broker.ledger(),
         };
         let mut plan = self.plan().clone();
         plan.replay_hash = None;
@@ -415,12 +423,18 @@ impl<'a> World<'a> {
 
     fn fired(&self, hosts: &[Arc<Host>]) -> BTreeMap<Site, Vec<Fired>> {
         let of = |injector: Injector| injector.fired();
-        BTreeMap::from([
+        let mut fired = BTreeMap::from([
             (Site::Carrier, of(self.carrier.injector())),
             (Site::Messenger, of(self.gateway.injector())),
             (Site::Store, self.store_faults.fired()),
             (Site::Node, self.node_faults.iter().map(|f| self.node_fired(hosts, f)).collect()),
-        ])
+        ]);
+        // Most plans have no queue, and their histories say nothing of one.
+        let of_queue = self.broker.fired();
+        if !of_queue.is_empty() {
+            fired.insert(Site::Queue, of_queue);
+        }
+        fired
     }
 
     fn node_fired(&self, hosts: &[Arc<Host>], fault: &Fault) -> Fired {

@@ -63,7 +63,8 @@ fn at_call(call: &CallPlace, nodes: usize) -> Vec<Single> {
             Target::Call => variants(kind),
             Target::Connection => vec![Fault::new(kind)],
             Target::Node => falls(kind, nodes),
-            Target::Store => Vec::new(),
+            // The recommended flow, which is swept, needs no queue.
+            Target::Store | Target::Queue => Vec::new(),
         };
         singles.extend(of_kind.into_iter().map(|fault| addressed(fault, call)));
     }
