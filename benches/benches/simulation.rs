@@ -31,7 +31,7 @@ fn whole_runs(criterion: &mut Criterion) {
             bencher.iter_custom(|times| {
                 cost(times, |seed| {
                     let plan = Plan { seed, ..plan.clone() };
-                    let run = Run { plan: &plan, offers: None, sabotage: None };
+                    let run = Run::of(&plan);
                     sim::run(&run).expect("a simulation that runs");
                 })
             });

@@ -23,6 +23,7 @@ use crate::config::{self, Config};
 use crate::env::{Env, reqwest_transport};
 use crate::policy::OrderPolicy;
 use crate::saga::SoundOrders;
+use crate::service::{Service, Workers};
 use crate::store::sqlite::Options;
 use crate::store::{self, Store};
 use crate::telemetry::{self, LogFormat};
@@ -152,11 +153,18 @@ pub struct Rig {
     pub store: fn(&mut Options),
     /// Changes the seams of `oms serve` before it starts.
     pub seams: fn(&mut Env, &Arc<Config>),
+    /// Starts whoever takes the steps of `oms serve`.
+    pub workers: Arc<dyn Fn(Env, Arc<Config>) -> Arc<dyn Workers> + Send + Sync>,
 }
 
 impl Default for Rig {
     fn default() -> Rig {
-        Rig { orders: Arc::new(SoundOrders), store: |_| {}, seams: |_, _| {} }
+        Rig {
+            orders: Arc::new(SoundOrders),
+            store: |_| {},
+            seams: |_, _| {},
+            workers: Arc::new(|env, config| Arc::new(Service::start(env, config))),
+        }
     }
 }
 

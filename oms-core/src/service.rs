@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use clockwork::{BoxFuture, Timestamp};
 use tokio::sync::Notify;
 
@@ -12,7 +13,17 @@ use crate::env::{Env, Event, Hands};
 use crate::flow::{Flow, Step};
 use crate::store::{Claim, Claimed, NoticeWork, ParcelWork, Result};
 
-/// A running service. Dropping it does not stop its tasks; [`Service::stop`] does.
+/// Whoever takes the steps of a process: [`Service`], or what a drill runs in its place.
+#[async_trait]
+pub trait Workers: Send + Sync {
+    /// Something new is in the database: look at once.
+    fn wake(&self);
+
+    /// Takes no further step and waits until those under way have ended, at most for a lease.
+    async fn stop(&self);
+}
+
+/// A running service. Dropping it does not stop its tasks; [`Workers::stop`] does.
 #[derive(Clone)]
 pub struct Service {
     shared: Arc<Shared>,
@@ -64,14 +75,15 @@ impl Service {
         spawner.spawn("reports", Box::pin(shared.clone().poll_reports()));
         Service { shared }
     }
+}
 
-    /// Something new is in the database: look at once.
-    pub fn wake(&self) {
+#[async_trait]
+impl Workers for Service {
+    fn wake(&self) {
         self.shared.wake();
     }
 
-    /// Takes no further step and waits until those under way have ended, at most for a lease.
-    pub async fn stop(&self) {
+    async fn stop(&self) {
         let shared = &self.shared;
         shared.stopping.store(true, Ordering::Release);
         shared.wake();

@@ -27,7 +27,9 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::plan::Plan;
+use crate::runner::Settings;
 use crate::sabotage::{self, Sabotage};
+use crate::strategies::Strategy;
 use crate::verdict::exit;
 use crate::{catalogue, history, plan, runner, strategies};
 
@@ -70,10 +72,11 @@ enum Command {
 /// What is broken on purpose.
 #[derive(Debug, Clone, Args)]
 struct Broken {
-    /// How external calls are placed around transactions
-    #[arg(long, value_name = "S", default_value = strategies::ALL[0].name,
+    /// How external calls are placed around transactions; without it as the plan says, and
+    /// `durable` where it says nothing
+    #[arg(long, value_name = "S",
         value_parser = named(strategies::ALL.iter().map(|s| (s.name, s.says))))]
-    strategy: String,
+    strategy: Option<String>,
     /// Plants a bug, to see which promise falls
     #[arg(long, value_name = "NAME",
         value_parser = named(sabotage::ALL.iter().map(|s| (s.name, s.why))))]
@@ -86,6 +89,16 @@ fn named(names: impl Iterator<Item = (&'static str, &'static str)>) -> PossibleV
 }
 
 impl Broken {
+    fn strategy(&self) -> Option<&'static Strategy> {
+        self.strategy.as_deref().and_then(strategies::named)
+    }
+
+    /// The settings of a run that is broken so.
+    fn settings(&self) -> Settings {
+        let (strategy, sabotage) = (self.strategy(), self.sabotage());
+        Settings { strategy, sabotage, ..Settings::default() }
+    }
+
     fn sabotage(&self) -> Option<&'static Sabotage> {
         self.sabotage.as_deref().and_then(sabotage::named)
     }

@@ -29,6 +29,8 @@ use oms_core::state::OrderState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::strategies;
+
 /// The version of the format that this program reads and writes.
 pub const VERSION: u32 = 1;
 
@@ -54,6 +56,10 @@ pub struct Plan {
     #[serde(default = "defaults::start", with = "moment")]
     #[schemars(with = "String")]
     pub start: Timestamp,
+    /// How external calls are placed around transactions: one of `drill list --format json`; the
+    /// recommended `durable` without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
     /// A bug to plant: one of `drill list --format json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sabotage: Option<String>,
@@ -280,6 +286,7 @@ impl Plan {
             why: "Nothing goes wrong.".to_owned(),
             seed: defaults::seed(),
             start: defaults::start(),
+            strategy: None,
             sabotage: None,
             replay_hash: None,
             heal_after: None,
@@ -299,6 +306,16 @@ impl Plan {
     /// The title, or the name.
     pub fn title(&self) -> &str {
         self.title.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether nothing in it is known to be wrong: the recommended strategy, and no planted bug.
+    pub fn is_sound(&self) -> bool {
+        self.sabotage.is_none() && strategies::of(self).is_recommended()
+    }
+
+    /// The same plan with nothing in it that is known to be wrong.
+    pub fn made_sound(&self) -> Plan {
+        Plan { strategy: None, sabotage: None, ..self.clone() }
     }
 
     /// The same run without its bad orders' troubles: what healthy orders are measured against.

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::evidence::{Evidence, FaultCount};
 use crate::history::Mode;
+use crate::strategies;
 use crate::verdict::{Judgement, PromiseVerdict, Verdict};
 
 /// The version of `verdict.json`.
@@ -38,6 +39,9 @@ pub struct DrillResult {
     /// How often it was run until it proved something; all but the last proved nothing.
     #[serde(skip_serializing_if = "is_one")]
     pub tries: usize,
+    /// How external calls were placed around transactions, if not as is recommended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
     /// The bug that was planted on purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sabotage: Option<String>,
@@ -120,6 +124,7 @@ impl DrillResult {
             mode: evidence.mode,
             clock_factor: evidence.clock_factor,
             tries: 1,
+            strategy: strategies::of(plan).in_plans(),
             sabotage: plan.sabotage.clone(),
             seed: plan.seed,
             verdict: judgement.verdict,

@@ -15,14 +15,17 @@ use crate::history::{History, Mode};
 use crate::live;
 use crate::plan::Plan;
 use crate::report::{Circumstances, DrillResult};
-use crate::sabotage::{self, Sabotage};
+use crate::sabotage::Sabotage;
 use crate::sim::{self, Run};
+use crate::strategies::Strategy;
 use crate::verdict;
 use crate::workload;
 
 /// How plans are run.
 #[derive(Clone, Default)]
 pub struct Settings {
+    /// The strategy, in place of the plan's own.
+    pub strategy: Option<&'static Strategy>,
     /// The planted bug, in place of the plan's own.
     pub sabotage: Option<&'static Sabotage>,
     /// The orders, when they are not the plan's own.
@@ -133,9 +136,12 @@ fn play(plan: &Plan, settings: &Settings) -> Result<History, Error> {
     sim::run(&run(plan, settings)).map_err(failed)
 }
 
-/// The plan with its planted bug written down, so that its history says it.
+/// The plan with its strategy and its planted bug written down, so that its history says them.
 fn planted(plan: &Plan, settings: &Settings) -> Plan {
     let mut plan = plan.clone();
+    if let Some(strategy) = settings.strategy {
+        plan.strategy = strategy.in_plans();
+    }
     if let Some(sabotage) = settings.sabotage {
         plan.sabotage = Some(sabotage.name.to_owned());
     }
@@ -147,8 +153,7 @@ fn run<'a>(plan: &'a Plan, settings: &Settings) -> Run<'a> {
         let offers = workload::from_orders(plan, &orders.orders);
         offers.into()
     });
-    let sabotage = plan.sabotage.as_deref().and_then(sabotage::named);
-    Run { plan, offers, sabotage }
+    Run { offers, ..Run::of(plan) }
 }
 
 /// Judges a history, and keeps what is to be kept.

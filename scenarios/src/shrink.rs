@@ -2,9 +2,10 @@
 //!
 //! Candidates go from coarse to fine: fewer faults, fewer orders, fewer nodes, default settings,
 //! named calls in place of chance, shorter delays. Whatever is smaller ([`Size`]) and still breaks
-//! the promise is taken, until nothing is. With a planted bug a plan only counts when the core
-//! without the bug is acquitted of that promise by the same plan: so no plan convicts for what it
-//! wrongly expects. Without one, only violations of the sort that the plan showed at first count.
+//! the promise is taken, until nothing is. Of a plan that is not sound (a planted bug, a
+//! strategy that is not the recommended one) a smaller one only counts when the core without either
+//! is acquitted of that promise by the same plan: so no plan convicts for what it wrongly expects.
+//! Of a sound one, only violations of the sort that the plan showed at first count.
 
 mod calls;
 mod faults;
@@ -123,8 +124,8 @@ pub fn keep(
 }
 
 fn file_name(plan: &Plan, promise: &str) -> String {
-    let bug = plan.sabotage.as_ref().map(|bug| format!("-{bug}")).unwrap_or_default();
-    format!("{}-{}{bug}-{promise}.toml", plan.name, plan.seed)
+    let wrong = plan.strategy.iter().chain(&plan.sabotage).map(|name| format!("-{name}"));
+    format!("{}-{}{}-{promise}.toml", plan.name, plan.seed, wrong.collect::<String>())
 }
 
 #[cfg(test)]

@@ -21,9 +21,12 @@ mod world;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use oms_core::config::Config;
+
 use crate::history::History;
 use crate::plan::Plan;
-use crate::sabotage::Sabotage;
+use crate::sabotage::{self, Sabotage};
+use crate::strategies::{self, Strategy};
 use crate::workload::{self, Offer};
 
 /// What is run, and how it is broken on purpose.
@@ -33,8 +36,26 @@ pub struct Run<'a> {
     pub plan: &'a Plan,
     /// The orders, when they are not the plan's own.
     pub offers: Option<Arc<[Offer]>>,
+    /// Who takes the steps of the nodes.
+    pub strategy: &'static Strategy,
     /// The planted bug.
     pub sabotage: Option<&'static Sabotage>,
+}
+
+impl<'a> Run<'a> {
+    /// The run of `plan` as it stands.
+    pub fn of(plan: &'a Plan) -> Run<'a> {
+        let sabotage = plan.sabotage.as_deref().and_then(sabotage::named);
+        Run { plan, offers: None, strategy: strategies::of(plan), sabotage }
+    }
+
+    /// Changes the settings of the service as the strategy and the planted bug have it.
+    pub(crate) fn enter_settings(&self, config: &mut Config) {
+        (self.strategy.settings)(config);
+        if let Some(sabotage) = self.sabotage {
+            (sabotage.settings)(config);
+        }
+    }
 }
 
 /// Where faults could have hit a run, beside the calls, which stand in the fakes' ledgers.

@@ -27,7 +27,6 @@ use crate::crew::{self, Stop};
 use crate::evidence::Evidence;
 use crate::history::History;
 use crate::plan::{Expect, Plan, Site, World};
-use crate::sabotage;
 use crate::sim::{self, Run};
 use crate::verdict::{self, Judgement, Verdict, describe_fault};
 
@@ -47,6 +46,8 @@ pub struct Options {
     pub seeds: u32,
     /// Every two faults instead of every one.
     pub pairs: bool,
+    /// The strategy, by name; the recommended one without it.
+    pub strategy: Option<String>,
     /// The planted bug, by name.
     pub sabotage: Option<String>,
     /// Runs at once.
@@ -150,7 +151,8 @@ fn plan(options: &Options, number: u32) -> Plan {
     let mut plan = Plan::healthy("sweep", options.orders);
     plan.why = "A schedule of the sweep.".to_owned();
     plan.seed = 1 + u64::from(number);
-    plan.sabotage = options.sabotage.clone();
+    plan.strategy.clone_from(&options.strategy);
+    plan.sabotage.clone_from(&options.sabotage);
     plan.workload.over = Duration::ZERO;
     plan.oms.service.poll = POLL;
     let priorities = DEPTHS[number as usize % DEPTHS.len()];
@@ -293,9 +295,8 @@ struct Came {
 
 /// Runs a schedule.
 fn play(plan: &Plan) -> Result<History, Error> {
-    let sabotage = plan.sabotage.as_deref().and_then(sabotage::named);
     // Without the run that healthy orders are measured against: no order is bad here by name.
-    Ok(sim::run(&Run { plan, offers: None, sabotage })?)
+    Ok(sim::run(&Run::of(plan))?)
 }
 
 fn judge(history: History) -> Came {

@@ -11,7 +11,6 @@ use std::time::Duration;
 use crate::evidence::Evidence;
 use crate::history::History;
 use crate::plan::Plan;
-use crate::sabotage;
 use crate::sim::{self, Run};
 use crate::verdict::{self, Judgement, Verdict};
 
@@ -105,8 +104,7 @@ impl Trials {
 }
 
 fn play(plan: &Plan) -> Result<History, sim::Error> {
-    let sabotage = plan.sabotage.as_deref().and_then(sabotage::named);
-    sim::run(&Run { plan, offers: None, sabotage })
+    sim::run(&Run::of(plan))
 }
 
 #[cfg(test)]

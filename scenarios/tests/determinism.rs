@@ -9,7 +9,7 @@ use scenarios::{catalogue, sim};
 
 /// The SHA-256 of a plan's history.
 fn hash(plan: &Plan) -> String {
-    let run = sim::Run { plan, offers: None, sabotage: None };
+    let run = sim::Run::of(plan);
     sim::run(&run).expect("a simulation that runs").hash()
 }
 

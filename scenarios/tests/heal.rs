@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn run(plan: &Plan) -> History {
     assert_eq!(plan.problems(), []);
-    sim::run(&sim::Run { plan, offers: None, sabotage: None }).expect("a simulation that runs")
+    sim::run(&sim::Run::of(plan)).expect("a simulation that runs")
 }
 
 fn fallen(history: History) -> Vec<&'static str> {

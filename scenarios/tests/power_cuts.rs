@@ -58,8 +58,7 @@ fn without_syncs_most_power_cuts_lose_an_acknowledged_order() {
 
 #[test]
 fn a_run_on_the_disk_is_the_run_in_memory() {
-    let record =
-        |plan: &Plan| sim::run(&sim::Run { plan, offers: None, sabotage: None }).expect("a run");
+    let record = |plan: &Plan| sim::run(&sim::Run::of(plan)).expect("a run");
     let plan = workload();
     let in_memory = record(&plan);
     let never = Plan { faults: vec![power::cut_at(u64::MAX)], ..plan.clone() };

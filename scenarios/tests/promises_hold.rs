@@ -93,7 +93,7 @@ prop_compose! {
 }
 
 fn fallen(plan: &Plan) -> Vec<(&'static str, Vec<String>)> {
-    let run = sim::Run { plan, offers: None, sabotage: None };
+    let run = sim::Run::of(plan);
     let evidence = Evidence::from(sim::run(&run).expect("a simulation that runs"));
     let judged = promises::check_all(&evidence).into_iter();
     judged

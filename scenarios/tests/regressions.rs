@@ -18,7 +18,7 @@ fn holds(plan: &str) {
 
 #[track_caller]
 fn keeps_every_promise(plan: &Plan) {
-    let run = sim::Run { plan, offers: None, sabotage: None };
+    let run = sim::Run::of(plan);
     let evidence = Evidence::from(sim::run(&run).expect("a simulation that runs"));
     let judged = promises::check_all(&evidence).into_iter();
     let fallen: Vec<String> = judged

@@ -17,7 +17,7 @@ use scenarios::verdict::Verdict;
 
 fn options(orders: u32, seeds: u32) -> Options {
     let jobs = NonZeroUsize::new(2).unwrap();
-    Options { orders, seeds, pairs: false, sabotage: None, jobs }
+    Options { orders, seeds, pairs: false, strategy: None, sabotage: None, jobs }
 }
 
 fn swept(options: &Options) -> Swept {

@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use oms_core::env::{Deadlines, Env, Hands, NullObserver, TokioSpawner, Transport, TransportError};
 use oms_core::order::Order;
 use oms_core::policy::Policies;
-use oms_core::service::Service;
+use oms_core::service::{Service, Workers};
 use oms_core::store::Store;
 use oms_core::store::sqlite::{Options, SqliteStore};
 use scenarios::plan::Plan;

@@ -33,7 +33,7 @@ fn calls_of(plan: &Plan) -> Arc<[Vec<calls::Call>]> {
 
 fn ours(plan: &Plan, seed: u64) {
     let plan = Plan { seed, ..plan.clone() };
-    let run = Run { plan: &plan, offers: None, sabotage: None };
+    let run = Run::of(&plan);
     sim::run(&run).expect("a simulation that runs");
 }
 

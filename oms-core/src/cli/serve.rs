@@ -18,7 +18,6 @@ use crate::config::{self, Calls, Config};
 use crate::env::{Env, Observer, ReqwestTransport, TokioSpawner, Transport};
 use crate::http::{self, App, Metrics};
 use crate::policy::Policies;
-use crate::service::Service;
 use crate::store::sqlite::Options;
 use crate::telemetry::{JsonlObserver, Observers};
 
@@ -79,15 +78,15 @@ pub(super) async fn serve(
     // Signals are caught before anyone can know that we run.
     let ending = Ending::new()?;
     announce(&listener, args.format, out)?;
-    let service = Service::start(env.clone(), config.clone());
+    let workers = (rig.workers)(env.clone(), config.clone());
     let wake = {
-        let service = service.clone();
-        Arc::new(move || service.wake())
+        let workers = workers.clone();
+        Arc::new(move || workers.wake())
     };
     tracing::info!(worker = env.worker, "serving");
     let app = App { env: env.clone(), config, wake, metrics };
     answer(listener, app, ending, &*env.clock).await?;
-    service.stop().await;
+    workers.stop().await;
     tracing::info!(worker = env.worker, "ended");
     Ok(0)
 }

@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use oms_core::cli::Rig;
 
 use crate::sabotage;
+use crate::strategies::{self, Setup};
 use crate::verdict::exit;
 
 /// Runs a child's program, when `args` ask for one.
@@ -32,22 +34,31 @@ fn end_with_the_runner() {
     });
 }
 
-/// The service, with a planted bug when the first flag names one.
+/// The service, under a strategy and with a planted bug when the first flags name them.
 fn oms(args: &[OsString]) -> ExitCode {
-    let (sabotage, args) = match args {
-        [flag, name, rest @ ..] if flag == "--sabotage" => {
-            match name.to_str().and_then(sabotage::named) {
-                Some(sabotage) => (Some(sabotage), rest),
-                None => return ExitCode::from(exit::USAGE),
-            }
-        }
-        _ => (None, args),
+    let (strategy, args) = leading("--strategy", args);
+    let (sabotage, args) = leading("--sabotage", args);
+    let known = (strategy.map(strategies::named), sabotage.map(sabotage::named));
+    let (strategy, sabotage) = match known {
+        (Some(None), _) | (_, Some(None)) => return ExitCode::from(exit::USAGE),
+        (strategy, sabotage) => (strategy.flatten(), sabotage.flatten()),
     };
+    let start = strategy.unwrap_or(strategies::recommended()).start;
     let rig = Rig {
         orders: sabotage::orders(sabotage),
         store: sabotage::store(sabotage),
         seams: sabotage.map_or(sabotage::NO_SEAMS, |sabotage| sabotage.seams),
+        workers: Arc::new(move |env, config| start(Setup { env, config })),
     };
     let args = std::iter::once(OsString::from("oms")).chain(args.iter().cloned());
     oms_core::cli::main_rigged(args, rig)
+}
+
+/// The value of `flag` where it comes first, and what follows it.
+fn leading<'a>(flag: &str, args: &'a [OsString]) -> (Option<&'a str>, &'a [OsString]) {
+    match args {
+        // What is no text is no name either.
+        [first, value, rest @ ..] if first == flag => (Some(value.to_str().unwrap_or("")), rest),
+        _ => (None, args),
+    }
 }

@@ -15,6 +15,7 @@ use super::{Broken, Error, Format, print};
 use crate::crew::{self, Stop};
 use crate::explore::{self, Budget, Options, Powers, Report, Seed};
 use crate::runner;
+use crate::strategies::Strategy;
 use crate::trial::Trials;
 use live_line::LiveLine;
 
@@ -57,6 +58,7 @@ impl ExploreArgs {
             powers: Powers::default(),
             budget: self.runs.map_or(Budget::For(self.lasting), Budget::Runs),
             jobs: self.jobs.unwrap_or_else(crew::threads),
+            strategy: self.broken.strategy().and_then(Strategy::in_plans),
             sabotage: self.broken.sabotage.clone(),
             keep_going: self.keep_going,
             twice: self.check_determinism,

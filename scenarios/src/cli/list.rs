@@ -23,8 +23,12 @@ pub(super) fn list(args: &ListArgs) -> Result<u8, Error> {
             let lists = json!({
                 "drills": plans.iter().map(|p| named(&p.name, &p.why)).collect::<Vec<_>>(),
                 "promises": promises::ALL.iter().map(|p| named(p.id, p.says)).collect::<Vec<_>>(),
-                "strategies":
-                    strategies::ALL.iter().map(|s| named(s.name, s.says)).collect::<Vec<_>>(),
+                "strategies": strategies::ALL
+                    .iter()
+                    .map(|s| {
+                        json!({ "name": s.name, "says": s.says, "seed": s.seed, "breaks": s.breaks })
+                    })
+                    .collect::<Vec<_>>(),
                 "sabotages": sabotage::ALL
                     .iter()
                     .map(|s| json!({ "name": s.name, "says": s.why, "breaks": s.breaks }))

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Broken, Error, Format, orders, plan, print};
 use crate::history::History;
 use crate::report::{self, Circumstances, Replayed};
-use crate::runner::{self, Settings};
+use crate::runner;
 use crate::verdict::exit;
 
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ pub(super) struct ReplayArgs {
 
 pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Error> {
     let mut chosen = plan(&args.plan)?;
-    let mut settings = Settings { sabotage: args.broken.sabotage(), ..Settings::default() };
+    let mut settings = args.broken.settings();
     if let Some(file) = &args.orders {
         let orders = orders::load(file)?;
         orders::expect(&orders, &mut chosen.plan)?;
@@ -64,6 +64,10 @@ fn command(args: &ReplayArgs, history: &History) -> String {
     let mut command = format!("cargo drill replay {}", runner::quoted(args.plan.as_ref()));
     if let Some(orders) = &args.orders {
         command += &format!(" --orders {}", runner::quoted(orders));
+    }
+    let asked = args.broken.strategy.as_deref();
+    if let Some(strategy) = asked.or(history.plan.strategy.as_deref()) {
+        command += &format!(" --strategy {strategy}");
     }
     if let Some(sabotage) = &history.plan.sabotage {
         command += &format!(" --sabotage {sabotage}");

@@ -71,8 +71,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Error> {
     if args.out.is_some() {
         refuse_twins(&drills)?;
     }
-    let sabotage = args.broken.sabotage();
-    let settings = Settings { sabotage, orders, out: args.out.clone(), plan_file: None };
+    let settings = Settings { orders, out: args.out.clone(), ..args.broken.settings() };
     let results = match args.live {
         false => simulate(drills, &settings),
         true => run_live(&args, drills, &settings)?,

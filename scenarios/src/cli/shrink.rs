@@ -30,6 +30,9 @@ pub(super) struct ShrinkArgs {
 
 pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Error> {
     let mut plan = plan(&args.plan)?.plan;
+    if let Some(strategy) = args.broken.strategy() {
+        plan.strategy = strategy.in_plans();
+    }
     if let Some(sabotage) = args.broken.sabotage() {
         plan.sabotage = Some(sabotage.name.to_owned());
     }

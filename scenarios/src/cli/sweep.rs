@@ -12,6 +12,7 @@ use super::{Broken, Error, Format, print};
 use crate::crew::{self, Stop};
 use crate::runner::{self, now};
 use crate::shrink;
+use crate::strategies::Strategy;
 use crate::sweep::{self, Kept, Options, Swept};
 use crate::trial::Trials;
 
@@ -51,6 +52,7 @@ pub(super) fn sweep(args: SweepArgs) -> Result<u8, Error> {
         orders: args.orders,
         seeds: args.seeds.unwrap_or(seeds),
         pairs: args.pairs,
+        strategy: args.broken.strategy().and_then(Strategy::in_plans),
         sabotage: args.broken.sabotage,
         jobs: args.jobs.unwrap_or_else(crew::threads),
     };

@@ -158,9 +158,11 @@ impl Report<'_> {
     }
 
     fn told_verdict(&self) -> String {
+        let under = self.options.strategy.as_ref().map(|name| format!(", strategy {name}"));
         let bug = self.options.sabotage.as_ref().map(|bug| format!(", sabotage {bug}"));
+        let broken = under.unwrap_or_default() + &bug.unwrap_or_default();
         let cut = if self.outcome.interrupted { ", cut short" } else { "" };
-        format!("{}{}{cut}", self.verdict(), bug.unwrap_or_default())
+        format!("{}{broken}{cut}", self.verdict())
     }
 
     /// For programs.
@@ -173,6 +175,7 @@ impl Report<'_> {
             exit_code: self.exit_code(),
             seed: self.seed.number,
             seed_hash: self.seed.hash.as_deref(),
+            strategy: self.options.strategy.as_deref(),
             sabotage: self.options.sabotage.as_deref(),
             jobs: self.options.jobs.get(),
             interrupted: self.outcome.interrupted,
@@ -207,6 +210,7 @@ struct Json<'a> {
     exit_code: u8,
     seed: u64,
     seed_hash: Option<&'a str>,
+    strategy: Option<&'a str>,
     sabotage: Option<&'a str>,
     jobs: usize,
     interrupted: bool,

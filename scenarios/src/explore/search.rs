@@ -38,6 +38,8 @@ pub struct Options {
     pub budget: Budget,
     /// Threads.
     pub jobs: NonZeroUsize,
+    /// The strategy; the recommended one without it.
+    pub strategy: Option<String>,
     /// The planted bug.
     pub sabotage: Option<String>,
     /// Whether it goes on once a promise has fallen.
@@ -138,6 +140,7 @@ impl Options {
     /// The plan of the run of this number.
     pub fn plan(&self, number: u64) -> Plan {
         let mut plan = generate(self.seed, number, self.powers);
+        plan.strategy.clone_from(&self.strategy);
         plan.sabotage.clone_from(&self.sabotage);
         plan
     }

@@ -82,9 +82,7 @@ fn write_config(
 ) -> Result<PathBuf, Error> {
     let mut config = stage.plan().oms.clone();
     crate::credentials::enter_json(&mut config, &carrier.credentials, &gateway.credentials);
-    if let Some(sabotage) = stage.run.sabotage {
-        (sabotage.settings)(&mut config);
-    }
+    stage.run.enter_settings(&mut config);
     let text = toml::to_string(&config).map_err(|source| Error::Settings("the service", source))?;
     stage.write("oms.toml", &text)
 }
@@ -97,6 +95,9 @@ fn arguments(
     config: &std::path::Path,
 ) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["__oms".into()];
+    if !stage.run.strategy.is_recommended() {
+        arguments.extend(["--strategy".into(), stage.run.strategy.name.into()]);
+    }
     if let Some(sabotage) = stage.run.sabotage {
         arguments.extend(["--sabotage".into(), sabotage.name.into()]);
     }

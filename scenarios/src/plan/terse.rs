@@ -7,8 +7,18 @@ use super::Plan;
 use super::workload::Workload;
 
 /// What a plan's file says first, and in which order.
-const HEAD: &[&str] =
-    &["version", "name", "title", "why", "seed", "start", "sabotage", "replay_hash", "heal_after"];
+const HEAD: &[&str] = &[
+    "version",
+    "name",
+    "title",
+    "why",
+    "seed",
+    "start",
+    "strategy",
+    "sabotage",
+    "replay_hash",
+    "heal_after",
+];
 /// The tables that follow it.
 const TABLES: &[&str] =
     &["workload", "world", "carrier", "gateway", "oms", "neighbour", "scan", "fault", "expect"];

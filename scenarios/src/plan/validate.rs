@@ -7,7 +7,7 @@ use faults::{Fault, Target};
 use super::load::near;
 use super::sites::{CARRIER_ENDPOINTS, MESSENGER_ENDPOINTS, STORE_OPERATIONS, Site};
 use super::{Plan, VERSION};
-use crate::{promises, queue, reach, sabotage};
+use crate::{promises, queue, reach, sabotage, strategies};
 
 /// A value that means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +84,11 @@ impl Plan {
         problems.check(seed, "seed", "must be below 2^63, which is what TOML can write");
         let whole = self.start.micros() % 1_000 == 0;
         problems.check(whole, "start", "must be a whole millisecond");
+        if let Some(name) = &self.strategy {
+            let known = strategies::ALL.iter().map(|strategy| strategy.name);
+            let why = unknown("there is no strategy", name, known);
+            problems.check(strategies::named(name).is_some(), "strategy", why);
+        }
         if let Some(name) = &self.sabotage {
             let why = unknown("there is no sabotage", name, sabotage::ALL.iter().map(|s| s.name));
             problems.check(sabotage::named(name).is_some(), "sabotage", why);
@@ -240,6 +245,10 @@ mod tests {
         check(
             |plan| plan.seed = u64::MAX,
             "seed: must be below 2^63, which is what TOML can write",
+        );
+        check(
+            |plan| plan.strategy = Some("durabel".to_owned()),
+            "strategy: there is no strategy `durabel`; is `durable` meant?",
         );
         check(
             |plan| plan.sabotage = Some("limiter-of".to_owned()),

@@ -94,6 +94,10 @@ fn unknown(figures: &Figures) -> String {
 fn orders(result: &DrillResult) -> String {
     let counts = result.orders.iter().map(|(state, count)| format!("{count} {state}"));
     let counts: Vec<String> = counts.collect();
+    let strategy = match &result.strategy {
+        Some(name) => format!("; strategy {name}"),
+        None => String::new(),
+    };
     let sabotage = match &result.sabotage {
         Some(name) => format!("; sabotage {name}"),
         None => String::new(),
@@ -106,7 +110,7 @@ fn orders(result: &DrillResult) -> String {
     if result.tries > 1 {
         live += &format!("; try {}, those before proved nothing", result.tries);
     }
-    format!("orders: {counts}; seed {}{live}{sabotage}", result.seed)
+    format!("orders: {counts}; seed {}{live}{strategy}{sabotage}", result.seed)
 }
 
 fn faults(result: &DrillResult) -> String {

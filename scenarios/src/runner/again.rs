@@ -28,6 +28,11 @@ pub(super) fn command(history: &History, settings: &Settings, kept: Option<&Path
             words.push(format!("--speed {}", history.clock_factor));
         }
     }
+    // The plan's own may be another than the one that was asked for.
+    let asked = settings.strategy.map(|strategy| strategy.name);
+    if let Some(strategy) = asked.or(plan.strategy.as_deref()) {
+        words.push(format!("--strategy {strategy}"));
+    }
     if let Some(sabotage) = &plan.sabotage {
         words.push(format!("--sabotage {sabotage}"));
     }
@@ -84,6 +89,7 @@ mod tests {
         let history = Builder::clean(1)
             .plan(|plan| {
                 plan.name = "your-orders".to_owned();
+                plan.strategy = Some("durable".to_owned());
                 plan.sabotage = Some("limiter-off".to_owned());
             })
             .live(60.0)
@@ -93,12 +99,13 @@ mod tests {
         let settings = Settings { orders, ..Settings::default() };
         assert_eq!(
             command(&history, &settings, None),
-            "cargo drill run --seed 1 --orders orders.csv --live --speed 60 --sabotage limiter-off"
+            "cargo drill run --seed 1 --orders orders.csv --live --speed 60 --strategy durable \
+             --sabotage limiter-off"
         );
         assert_eq!(
             command(&history, &settings, Some(Path::new("out/plan.toml"))),
             "cargo drill run out/plan.toml --orders orders.csv --live --speed 60 \
-             --sabotage limiter-off"
+             --strategy durable --sabotage limiter-off"
         );
     }
 }

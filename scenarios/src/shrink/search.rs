@@ -76,8 +76,8 @@ pub(super) struct Search<'a> {
     stop: &'a Stop,
     pub(super) tries: u64,
     tried: BTreeSet<String>,
-    /// Without a planted bug there is no sound core to compare with: then only what the plan broke
-    /// at first counts.
+    /// Of a sound plan there is none to compare with: then only what the plan broke at first
+    /// counts.
     allowed: Option<BTreeSet<String>>,
     generated: bool,
 }
@@ -96,7 +96,7 @@ impl<'a> Search<'a> {
     }
 
     /// The smallest plan that is found on the way from `plan`; `None` when `plan` itself does not
-    /// break the promise, or breaks it without its planted bug too.
+    /// break the promise, or breaks it with nothing wrong in it too.
     pub(super) fn run(&mut self, plan: &Plan) -> Result<Option<Found>, sim::Error> {
         self.generated = explore::expect(plan) == plan.expect;
         let mut plan = plan.clone();
@@ -105,7 +105,7 @@ impl<'a> Search<'a> {
         plan.expect.must_reach.clear();
         (plan.replay_hash, plan.title) = (None, None);
         let Some(mut best) = self.judged(plan)? else { return Ok(None) };
-        if best.plan.sabotage.is_none() {
+        if best.plan.is_sound() {
             self.allowed = Some(best.violations.iter().map(signature).collect());
         }
         loop {
@@ -122,7 +122,7 @@ impl<'a> Search<'a> {
     /// Goes on with one pass until it finds nothing smaller.
     fn exhausted(&mut self, mut best: Found, pass: &Pass) -> Result<Found, sim::Error> {
         let liveness = LIVENESS.contains(&self.promise.id);
-        if pass.widens && liveness && best.plan.sabotage.is_none() {
+        if pass.widens && liveness && best.plan.is_sound() {
             return Ok(best);
         }
         'again: loop {
@@ -170,7 +170,7 @@ impl<'a> Search<'a> {
             return Ok(None);
         }
         self.tries += 1;
-        let planted = plan.sabotage.is_some();
+        let planted = !plan.is_sound();
         if self.generated {
             plan.expect = explore::expect(&plan);
         } else if planted {
@@ -203,7 +203,7 @@ impl<'a> Search<'a> {
     /// Whether the core without the bug is acquitted of the promise. What it makes of the orders
     /// is what the plan expects.
     fn is_sound(&self, plan: &mut Plan) -> Result<bool, sim::Error> {
-        let mut sound = Plan { sabotage: None, ..plan.clone() };
+        let mut sound = plan.made_sound();
         let mut evidence = self.evidence(&sound)?;
         let open = self.generated && plan.expect.undecided > 0;
         if !open {

@@ -13,7 +13,6 @@ use http_body_util::BodyExt;
 use oms_core::config::Config;
 use oms_core::env::{Env, Spawner};
 use oms_core::http::App;
-use oms_core::service::Service;
 use oms_core::store::Store;
 use tokio::sync::{oneshot, watch};
 use tower::ServiceExt;
@@ -23,6 +22,7 @@ use super::turns::Turns;
 use crate::history::{Record, Step};
 use crate::offering::Front;
 use crate::recorder::Recorder;
+use crate::strategies::{Setup, Strategy};
 
 /// Connects a node with these seams to the database.
 pub type Connect = Arc<dyn Fn(&Env) -> Arc<dyn Store> + Send + Sync>;
@@ -37,6 +37,8 @@ pub struct Image {
     pub config: Arc<Config>,
     /// Wraps the seams, as a sabotage does.
     pub rig: fn(&mut Env, &Arc<Config>),
+    /// Who takes the steps.
+    pub strategy: &'static Strategy,
 }
 
 /// One machine.
@@ -105,8 +107,9 @@ impl Host {
         env.store = (self.image.store)(&env);
         (self.image.rig)(&mut env, &self.image.config);
         self.record(Step::NodeStarted);
-        let service = Service::start(env.clone(), self.image.config.clone());
-        let wake = Arc::new(move || service.wake());
+        let setup = Setup { env: env.clone(), config: self.image.config.clone() };
+        let workers = (self.image.strategy.start)(setup);
+        let wake = Arc::new(move || workers.wake());
         let metrics = Arc::default();
         let app = App { env, config: self.image.config.clone(), wake, metrics };
         self.running().router = Some(oms_core::http::router(Arc::new(app)));

@@ -85,7 +85,7 @@ fn a_run_that_has_ended_holds_no_memory() {
     plan.world.patience = Duration::from_mins(10);
     for priorities in [0, 3] {
         plan.world.priorities = priorities;
-        let watched = Run { plan: &plan, offers: None, sabotage: Some(&WATCHED) };
+        let watched = Run { sabotage: Some(&WATCHED), ..Run::of(&plan) };
         let history = run(&watched).expect("a simulation that runs");
         assert!(!history.records.is_empty());
         let seen = std::mem::take(&mut *SEEN.lock().unwrap());

@@ -146,9 +146,7 @@ impl<'a> World<'a> {
             &self.carrier.credentials(),
             &self.gateway.credentials(),
         );
-        if let Some(sabotage) = self.run.sabotage {
-            (sabotage.settings)(&mut config);
-        }
+        self.run.enter_settings(&mut config);
         config
     }
 
@@ -206,7 +204,7 @@ impl<'a> World<'a> {
             policies: Policies::default(),
             worker: format!("node-{number}"),
         };
-        Image { env, store: Arc::new(store), config, rig: seams }
+        Image { env, store: Arc::new(store), config, rig: seams, strategy: self.run.strategy }
     }
 
     /// The database without faults or scheduling points, for whoever looks at it from outside.

@@ -8,7 +8,6 @@ use oms_core::env::Event;
 use super::{Error, power};
 use crate::history::What;
 use crate::plan::{Plan, Site};
-use crate::sabotage;
 use crate::sim::{self, Run};
 
 /// What one order of events offers to faults.
@@ -52,8 +51,7 @@ impl Places {
     /// # Errors
     /// [`Error::Run`].
     pub fn of(plan: &Plan) -> Result<Places, Error> {
-        let sabotage = plan.sabotage.as_deref().and_then(sabotage::named);
-        let (history, seen) = sim::survey(&Run { plan, offers: None, sabotage })?;
+        let (history, seen) = sim::survey(&Run::of(plan))?;
         let mut calls = Vec::new();
         for (site, requests) in [
             (Site::Carrier, &history.reads.carrier.requests),

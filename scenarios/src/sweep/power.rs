@@ -3,7 +3,6 @@
 use faults::{Fault, Kind};
 
 use crate::plan::{Plan, Site};
-use crate::sabotage;
 use crate::sim::{self, Run};
 
 /// How many operations the disk makes in a run of `plan`, up to the final reads. Up to its power
@@ -14,8 +13,7 @@ use crate::sim::{self, Run};
 pub fn io_operations(plan: &Plan) -> Result<u64, sim::Error> {
     // Never reached: it only puts the database on a disk.
     let plan = with_cut(plan, u64::MAX);
-    let sabotage = plan.sabotage.as_deref().and_then(sabotage::named);
-    let (_, places) = sim::survey(&Run { plan: &plan, offers: None, sabotage })?;
+    let (_, places) = sim::survey(&Run::of(&plan))?;
     Ok(places.disk_operations)
 }
 
@@ -52,7 +50,7 @@ mod tests {
         let schedules: Vec<Plan> = schedules(&plan).unwrap().collect();
         assert_eq!(schedules.len() as u64, operations);
         for plan in [&schedules[0], &schedules[schedules.len() - 1]] {
-            let history = sim::run(&Run { plan, offers: None, sabotage: None }).unwrap();
+            let history = sim::run(&Run::of(plan)).unwrap();
             assert_eq!(history.reads.fired[&Site::Store][0].times, 1, "{:?}", plan.faults);
         }
     }

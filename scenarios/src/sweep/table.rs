@@ -58,12 +58,14 @@ fn headline(swept: &Swept) -> String {
     };
     let (orders, seeds) = (options.orders, options.seeds);
     let s = |count: u32| if count == 1 { "" } else { "s" };
+    let under = options.strategy.as_ref().map(|name| format!(", under `{name}`"));
     let bug = options.sabotage.as_ref().map(|name| format!(", with `{name}`"));
     format!(
         "{what} of {orders} order{}, 2 workers, over {seeds} order{} of events \
-         (seeds 1 to {seeds}, priorities of depth 0 to 3 by turns){}\n\n",
+         (seeds 1 to {seeds}, priorities of depth 0 to 3 by turns){}{}\n\n",
         s(orders),
         s(seeds),
+        under.unwrap_or_default(),
         bug.unwrap_or_default()
     )
 }
@@ -145,6 +147,7 @@ pub fn json(swept: &Swept, kept: &Kept, real: Duration) -> String {
         "orders": swept.options.orders,
         "seeds": swept.options.seeds,
         "pairs": swept.options.pairs,
+        "strategy": swept.options.strategy,
         "sabotage": swept.options.sabotage,
         "stopped": swept.stopped,
         "total": TallyJson::from(swept.total()),
