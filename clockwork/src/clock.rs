@@ -96,7 +96,10 @@ impl Clock for DrillClock {
 
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()> {
-        let from_origin = moment.since(self.epoch).div_f64(self.factor);
+        let mut from_origin = moment.since(self.epoch);
+        if self.factor != 1.0 {
+            from_origin = from_origin.div_f64(self.factor);
+        }
         Box::pin(tokio::time::sleep_until(self.origin + from_origin))
     }
 }

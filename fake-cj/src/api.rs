@@ -44,7 +44,7 @@ struct KeyData {
 
 fn key_of(endpoint: Endpoint, body: &[u8]) -> Option<String> {
     let field = endpoint.key_field()?;
-    let data = serde_json::from_slice::<KeyEnvelope>(body).ok()?.data;
+    let data = faults::json::read::<KeyEnvelope>(body).ok()?.data;
     let key = if field == "INVC_NO" { data.invc_no } else { data.cust_use_no };
     key.filter(|key| !key.is_empty())
 }

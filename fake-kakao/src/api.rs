@@ -32,7 +32,7 @@ struct NamedDestination {
 }
 
 fn key_of(body: &[u8]) -> Option<String> {
-    let named: Named = serde_json::from_slice(body).ok()?;
+    let named: Named = faults::json::read(body).ok()?;
     let first = named.destinations.into_iter().next();
     let of_destination = first.and_then(|destination| destination.reference);
     named.reference.or(of_destination).or(named.idempotency_key)

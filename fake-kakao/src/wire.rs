@@ -94,7 +94,7 @@ impl SendRequest {
     /// # Errors
     /// A010 when it is no JSON, A011 when it is JSON of another shape.
     pub fn parse(body: &[u8]) -> Result<SendRequest, Code> {
-        serde_json::from_slice(body).map_err(|error| match error.classify() {
+        faults::json::read(body).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => Code::UnmappableJson,
             _ => Code::UnreadableJson,
         })

@@ -7,6 +7,7 @@
 //! - [`Injector`]: decides which call is hit, under one lock, from seed, key and attempt;
 //! - [`Journal`]: what truly happened to each request, in bounded memory;
 //! - [`disturb`]: the layer that plays the faults around an [`axum::Router`];
+//! - [`json`]: how bodies are read;
 //! - [`serve`]: the socket edge, where a reset is a TCP reset;
 //! - [`admin`] and [`fake`]: what the fakes' binaries share.
 
@@ -17,6 +18,7 @@ pub mod fake;
 pub mod fault;
 pub mod injector;
 pub mod journal;
+pub mod json;
 mod kind;
 mod layer;
 mod script;

@@ -24,7 +24,7 @@ mod words;
 pub use backoff::Backoff;
 pub use breaker::{Breaker, Ended, Phase, Ticket};
 pub use guard::{Brake, Call, Context, Guard, Line, Reading};
-pub(crate) use json::object;
+pub(crate) use json::{object, read as read_json};
 pub use outcome::{Effect, Outcome};
 pub use permits::{NotNow, Permit, Permits};
 pub(crate) use words::words;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clockwork::Entropy;
 use oms_core::order::Order;
+use serde::Serialize;
 
 use crate::plan::Plan;
 
@@ -32,6 +33,37 @@ const PLACES: &[(&str, &str)] = &[
     ("61452", "광주광역시 동구 문화전당로 38"),
 ];
 
+/// An order's JSON. It may break the rules of an order where the plan wants it to, so it is none.
+#[derive(Serialize)]
+struct Body<'a> {
+    address: Address<'a>,
+    customer: Customer,
+    id: &'a str,
+    items: Vec<Item>,
+}
+
+#[derive(Serialize)]
+struct Address<'a> {
+    line1: &'a str,
+    line2: String,
+    postcode: &'a str,
+}
+
+#[derive(Serialize)]
+struct Customer {
+    name: String,
+    phone: String,
+}
+
+#[derive(Serialize)]
+struct Item {
+    name: &'static str,
+    parcel: u32,
+    quantity: usize,
+    sku: String,
+    unit_price: u64,
+}
+
 /// The plan's workload: invented customers, each amount unique, so that a mixed-up order shows.
 pub fn generate(plan: &Plan) -> Vec<Offer> {
     let entropy = Entropy::new(plan.seed).fork("workload", 0);
@@ -46,33 +78,31 @@ fn offer(plan: &Plan, entropy: Entropy, index: u32) -> Offer {
     let family = FAMILY[draw("family") % FAMILY.len()];
     let given = GIVEN[draw("given") % GIVEN.len()];
     let (postcode, line1) = PLACES[draw("place") % PLACES.len()];
-    let items: Vec<_> = (1..=workload.parcels_of(index))
-        .map(|parcel| {
-            serde_json::json!({
-                "sku": format!("SKU-{}", 100 + draw("sku") % 900),
-                "name": "면 티셔츠",
-                "quantity": 1 + draw("quantity") % 3,
-                "unit_price": 10_000 + u64::from(index) * 10 + u64::from(parcel),
-                "parcel": parcel,
-            })
-        })
-        .collect();
-    let body = serde_json::json!({
-        "id": id,
-        "customer": {
-            "name": other.name.unwrap_or_else(|| format!("{family}{given}")),
-            "phone": other.phone.unwrap_or_else(|| format!("010{:08}", 20_000_000 + index)),
-        },
-        "address": {
-            "postcode": other.postcode.as_deref().unwrap_or(postcode),
-            "line1": other.line1.as_deref().unwrap_or(line1),
-            "line2": format!("{index}호"),
-        },
-        "items": items,
+    let items = (1..=workload.parcels_of(index)).map(|parcel| Item {
+        sku: format!("SKU-{}", 100 + draw("sku") % 900),
+        name: "면 티셔츠",
+        quantity: 1 + draw("quantity") % 3,
+        unit_price: 10_000 + u64::from(index) * 10 + u64::from(parcel),
+        parcel,
     });
+    let body = Body {
+        id: &id,
+        customer: Customer {
+            name: other.name.unwrap_or_else(|| format!("{family}{given}")),
+            phone: other.phone.unwrap_or_else(|| format!("010{:08}", 20_000_000 + index)),
+        },
+        address: Address {
+            postcode: other.postcode.as_deref().unwrap_or(postcode),
+            line1: other.line1.as_deref().unwrap_or(line1),
+            line2: format!("{index}호"),
+        },
+        items: items.collect(),
+    };
+    // Texts and numbers: nothing that JSON cannot write.
+    let body = serde_json::to_string(&body).expect("texts and numbers are always JSON");
     let after = workload.arrival(index, entropy);
     let cancel_after = other.cancel_after;
-    Offer { after, body: body.to_string(), id, cancel_after }
+    Offer { after, body, id, cancel_after }
 }
 
 /// The user's own orders, spread over the plan's arrival time.

@@ -21,7 +21,7 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// When it is no JSON object with a `DATA` object of strings (and `ARRAY`, a list of such).
     pub fn parse(body: &'a [u8]) -> Result<Data<'a>, serde_json::Error> {
-        serde_json::from_slice::<Envelope<'a>>(body).map(|envelope| envelope.data)
+        faults::json::read::<Envelope<'a>>(body).map(|envelope| envelope.data)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers as JSON objects.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// `body` as a `T`, if it is a JSON object. serde would take a list for a struct as well, so that
@@ -9,7 +10,15 @@ pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     if first != Some(&b'{') {
         return None;
     }
-    serde_json::from_slice(body).ok()
+    read(body).ok()
+}
+
+/// `body` as a `T`. A parser that is given a text does not look at the bytes of each string again.
+pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    }
 }
 
 #[cfg(test)]

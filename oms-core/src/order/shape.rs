@@ -60,7 +60,7 @@ const ITEM: &[Key] = &[
 
 /// Reads an order.
 pub(super) fn read(text: &[u8]) -> Result<Order, Error> {
-    match serde_json::from_slice::<Draft>(text) {
+    match crate::call::read_json::<Draft>(text) {
         Ok(draft) => Order::try_from(draft),
         Err(error) if error.classify() == Category::Data => diagnose(text, &error),
         Err(error) => Err(malformed(&error)),

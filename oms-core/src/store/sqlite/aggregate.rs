@@ -40,8 +40,7 @@ pub(super) struct Edge {
 impl Aggregate {
     /// Reads the order `id`, if there is one.
     pub(super) fn load(db: &Connection, id: &str) -> Result<Option<Aggregate>> {
-        let Some(order) = records::order(db, id)? else { return Ok(None) };
-        let parcels = records::parcels(db, id)?;
+        let Some((order, parcels)) = records::order(db, id)? else { return Ok(None) };
         let notices = records::notices(db, id)?;
         Ok(Some(Aggregate { order, parcels, notices, log: Vec::new() }))
     }

@@ -5,7 +5,7 @@
 use std::fmt::Display;
 
 use clockwork::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::aggregate::{Edge, log};
 use super::failure::{Failure, Result};
@@ -19,8 +19,10 @@ const UNREADABLE: &str = "its order cannot be read; mend its content, then set i
 /// What is said of work whose worker did not come back.
 const VANISHED: &str = "its worker did not come back";
 
-const NEXT_PARCEL: &str = "SELECT min(due_at) FROM parcels WHERE due_at IS NOT NULL";
-const NEXT_NOTICE: &str = "SELECT min(due_at) FROM notices WHERE due_at IS NOT NULL";
+const NEXT_PARCEL: &str =
+    "SELECT due_at FROM parcels WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
+const NEXT_NOTICE: &str =
+    "SELECT due_at FROM notices WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
 
 /// Leases parcels that are due, oldest first.
 ///
@@ -178,7 +180,8 @@ fn lease_parcel(db: &Connection, work: &ParcelWork) -> Result<()> {
 }
 
 fn next_due(db: &Connection, sql: &str) -> Result<Option<Timestamp>> {
-    let due: Option<i64> = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    let mut statement = db.prepare_cached(sql)?;
+    let due = statement.query_row([], |row| row.get(0)).optional()?;
     Ok(due.map(Timestamp::from_micros))
 }
 

@@ -1,11 +1,11 @@
 //! An order is taken in, once.
 
 use clockwork::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::aggregate::{Edge, log_all};
 use super::failure::{Failure, Result};
-use crate::order::Order;
+use crate::order::{Order, hash_of};
 use crate::state::{By, OrderState, ParcelState};
 use crate::store::{Ingested, ParcelKey};
 
@@ -16,18 +16,17 @@ pub(super) fn ingest(
     rejection: Option<&str>,
     now: Timestamp,
 ) -> Result<Ingested> {
-    let hash = order.content_hash();
-    if let Some((state, kept)) = kept(db, &order.id)? {
-        return Ok(if kept == hash { Ingested::Same(state) } else { Ingested::Conflict });
-    }
+    let content = order.to_json();
+    let hash = hash_of(&content);
     let state = if rejection.is_some() { OrderState::Rejected } else { OrderState::Accepted };
-    let content = serde_json::to_string(order)
-        .map_err(|error| Failure::corrupt("orders", format!("content: {error}")))?;
     let sql =
         "INSERT INTO orders (id, state, content, content_hash, reason, created_at, updated_at)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)";
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (id) DO NOTHING";
     let row = params![order.id, state.as_str(), content, hash, rejection, now.micros()];
-    db.prepare_cached(sql)?.execute(row)?;
+    if db.prepare_cached(sql)?.execute(row)? == 0 {
+        let (state, kept) = kept(db, &order.id)?;
+        return Ok(if kept == hash { Ingested::Same(state) } else { Ingested::Conflict });
+    }
     let received = OrderState::Received.as_str();
     let walked = |(from, to)| {
         let key = order.id.clone();
@@ -41,15 +40,14 @@ pub(super) fn ingest(
     Ok(Ingested::Created(state))
 }
 
-fn kept(db: &Connection, id: &str) -> Result<Option<(OrderState, String)>> {
+/// State and hash of the order that is there already.
+fn kept(db: &Connection, id: &str) -> Result<(OrderState, String)> {
     let sql = "SELECT state, content_hash FROM orders WHERE id = ?1";
     let columns = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?));
-    let Some((state, hash)) = db.prepare_cached(sql)?.query_row([id], columns).optional()? else {
-        return Ok(None);
-    };
+    let (state, hash) = db.prepare_cached(sql)?.query_row([id], columns)?;
     let state = state.parse::<OrderState>();
     let state = state.map_err(|error| Failure::corrupt("orders", error.to_string()))?;
-    Ok(Some((state, hash)))
+    Ok((state, hash))
 }
 
 fn plan_parcels(

@@ -81,7 +81,7 @@ CREATE TABLE reports (
     reported_at INTEGER,
     received_at INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX reports_by_reference ON reports (reference);
+CREATE INDEX reports_by_reference ON reports (reference, received_at, msg_key);
 
 -- Every walked edge, in the order of the commits.
 CREATE TABLE transitions (

@@ -109,19 +109,55 @@ impl Notice {
     }
 }
 
-pub(super) fn order(db: &Connection, id: &str) -> Result<Option<OrderRecord>> {
-    let sql = "SELECT state, called_back, reason FROM orders WHERE id = ?1";
+/// The order `id` with its parcels, by one statement.
+pub(super) fn order(db: &Connection, id: &str) -> Result<Option<(OrderRecord, Vec<Parcel>)>> {
+    let sql = "SELECT o.state, o.called_back, o.reason,
+                      p.number, p.state, p.attempts, p.rounds, p.sent_until, p.unknown_since,
+                      p.picked_up, p.parked_from, p.due_at, p.reason,
+                      p.lease_worker, p.lease_token, p.lease_until, p.settled
+               FROM orders o LEFT JOIN parcels p ON p.order_id = o.id
+               WHERE o.id = ?1 ORDER BY p.number";
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query([id])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let row = Columns::new(row, "orders");
-    Ok(Some(OrderRecord {
+    let columns = Columns::new(row, "orders");
+    let order = OrderRecord {
         id: id.to_owned(),
-        state: row.state(0)?,
-        called_back: row.get(1)?,
-        reason: row.maybe_text(2)?,
+        state: columns.state(0)?,
+        called_back: columns.get(1)?,
+        reason: columns.maybe_text(2)?,
         changed: false,
-    }))
+    };
+    let mut parcels = Vec::new();
+    let mut next = Some(row);
+    while let Some(row) = next {
+        let row = Columns::new(row, "parcels");
+        // A rejected order has none.
+        if let Some(number) = row.get(3)? {
+            parcels.push(parcel(&row, number)?);
+        }
+        next = rows.next()?;
+    }
+    Ok(Some((order, parcels)))
+}
+
+/// The parcel `number`, whose other columns begin with the fifth.
+fn parcel(row: &Columns<'_>, number: u32) -> Result<Parcel> {
+    Ok(Parcel {
+        number,
+        state: row.state(4)?,
+        attempts: row.get(5)?,
+        rounds: row.get(6)?,
+        sent_until: row.maybe_moment(7)?,
+        unknown_since: row.maybe_moment(8)?,
+        picked_up: row.get(9)?,
+        parked_from: row.maybe_state(10)?,
+        due_at: row.maybe_moment(11)?,
+        reason: row.maybe_text(12)?,
+        lease: lease(row, 13)?,
+        intent: None,
+        changed: false,
+    })
 }
 
 pub(super) fn save_order(db: &Connection, order: &OrderRecord, now: Timestamp) -> Result<()> {
@@ -135,34 +171,6 @@ pub(super) fn save_order(db: &Connection, order: &OrderRecord, now: Timestamp) -
         now.micros()
     ])?;
     Ok(())
-}
-
-pub(super) fn parcels(db: &Connection, order: &str) -> Result<Vec<Parcel>> {
-    let sql = "SELECT number, state, attempts, rounds, sent_until, unknown_since, picked_up,
-                      parked_from, due_at, reason, lease_worker, lease_token, lease_until, settled
-               FROM parcels WHERE order_id = ?1 ORDER BY number";
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query([order])?;
-    let mut parcels = Vec::new();
-    while let Some(row) = rows.next()? {
-        let row = Columns::new(row, "parcels");
-        parcels.push(Parcel {
-            number: row.get(0)?,
-            state: row.state(1)?,
-            attempts: row.get(2)?,
-            rounds: row.get(3)?,
-            sent_until: row.maybe_moment(4)?,
-            unknown_since: row.maybe_moment(5)?,
-            picked_up: row.get(6)?,
-            parked_from: row.maybe_state(7)?,
-            due_at: row.maybe_moment(8)?,
-            reason: row.maybe_text(9)?,
-            lease: lease(&row, 10)?,
-            intent: None,
-            changed: false,
-        });
-    }
-    Ok(parcels)
 }
 
 /// The four columns of a lease, from `at` on.
