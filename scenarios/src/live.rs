@@ -30,6 +30,7 @@ use crate::plan::{Plan, Site};
 use crate::recorder::Recorder;
 use crate::settled;
 use crate::sim::Run;
+use crate::strategies::Strategy;
 use crate::workload::{self, Offer};
 
 /// Drill seconds in a real second, unless it is said otherwise.
@@ -142,9 +143,14 @@ impl Stage<'_> {
     }
 }
 
-/// Whether a live run of `plan` can show anything: some fault can be done, or none is asked for.
-pub fn can_run(plan: &Plan) -> bool {
-    plan.faults.is_empty() || plan.faults.iter().any(|fault| fault.only_simulated().is_none())
+/// Why a live run of `plan` under `strategy` could show nothing; `None` when it can be made.
+pub fn why_not(plan: &Plan, strategy: &Strategy) -> Option<&'static str> {
+    if strategy.queue {
+        return Some("its strategy needs a message broker, and a real one is still to come");
+    }
+    let simulated = |fault: &Fault| fault.only_simulated().is_some();
+    let nothing = !plan.faults.is_empty() && plan.faults.iter().all(simulated);
+    nothing.then_some("all its faults exist in simulation only")
 }
 
 /// Runs a plan to its end and gives its history, which ends with the final reads.

@@ -103,6 +103,26 @@ pub trait Queue: Send + Sync {
     ) -> Result<(), Error>;
 }
 
+/// The way to a broker that is not there.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBroker;
+
+#[async_trait]
+impl Queue for NoBroker {
+    async fn publish(&self, _: Message) -> Result<(), Error> {
+        Err(Error::NotReached)
+    }
+    async fn receive(&self, _: &Consumer, _: Duration) -> Result<Option<Delivery>, Error> {
+        Err(Error::NotReached)
+    }
+    async fn ack(&self, _: &Consumer, _: &Delivery) -> Result<(), Error> {
+        Err(Error::NotReached)
+    }
+    async fn nack(&self, _: &Consumer, _: &Delivery, _: Duration) -> Result<(), Error> {
+        Err(Error::NotReached)
+    }
+}
+
 /// What a broker has truly done, by message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -12,7 +12,6 @@ mod host;
 mod latency;
 mod network;
 mod node;
-#[cfg_attr(not(test), expect(dead_code, reason = "the strategies that publish are not here yet"))]
 mod postman;
 mod skew;
 mod turns;

@@ -13,6 +13,7 @@ use oms_core::env::Env;
 use oms_core::service::Workers;
 
 use crate::plan::Plan;
+use crate::queue::Queue;
 
 /// A way to place the calls.
 #[derive(Debug)]
@@ -25,6 +26,9 @@ pub struct Strategy {
     pub seed: &'static str,
     /// The promises that it is known to break; in some run each of them falls, and no other in any.
     pub breaks: &'static [&'static str],
+    /// Whether it publishes to a message queue. Then it runs in simulation only: a real broker is
+    /// still to come.
+    pub queue: bool,
     /// Changes the settings of the service.
     pub settings: fn(&mut Config),
     /// Starts whoever takes the steps of a process.
@@ -38,6 +42,8 @@ pub struct Setup {
     pub env: Env,
     /// The settings.
     pub config: Arc<Config>,
+    /// The way to the message broker; to none where the strategy has no queue.
+    pub queue: Arc<dyn Queue>,
 }
 
 /// All of them, the recommended one first.

@@ -15,6 +15,7 @@ use crate::live;
 use crate::plan::Plan;
 use crate::report::{self, DrillResult};
 use crate::runner::{self, Settings};
+use crate::strategies;
 use crate::verdict::{Verdict, exit};
 
 #[derive(Debug, Args)]
@@ -140,10 +141,14 @@ fn run_live(
         ));
     }
     let options = live::Options { speed: args.speed, store };
+    let why_not = |plan: &Plan| {
+        let strategy = settings.strategy.unwrap_or_else(|| strategies::of(plan));
+        live::why_not(plan, strategy)
+    };
     let (can, cannot): (Vec<Chosen>, Vec<Chosen>) =
-        drills.into_iter().partition(|drill| live::can_run(&drill.plan));
+        drills.into_iter().partition(|drill| why_not(&drill.plan).is_none());
     for Chosen { plan, .. } in &cannot {
-        eprintln!("skipped live: {}: all its faults exist in simulation only", plan.name);
+        eprintln!("skipped live: {}: {}", plan.name, why_not(plan).unwrap_or_default());
     }
     if can.is_empty() {
         return Err(Error::Usage("none of these drills can be run live".to_owned()));

@@ -8,6 +8,7 @@ use crate::evidence::Evidence;
 use crate::live;
 use crate::promises;
 use crate::sim;
+use crate::strategies;
 use crate::trial::Trials;
 use crate::verdict::describe_fault;
 
@@ -63,7 +64,11 @@ fn run_live(shrunk: &Shrunk) -> Vec<String> {
     if plan.world.priorities > 0 {
         cannot.push("  world.priorities: the operating system schedules by itself".to_owned());
     }
-    match (cannot.is_empty(), live::can_run(plan)) {
+    let strategy = strategies::of(plan);
+    if strategy.queue {
+        cannot.push(format!("  `{}` needs a message broker", strategy.name));
+    }
+    match (cannot.is_empty(), live::why_not(plan, strategy).is_none()) {
         (true, _) => vec!["Live:   cargo drill run --live FILE".to_owned()],
         (false, true) => {
             let head = "Live:   cargo drill run --live FILE, but without these:";

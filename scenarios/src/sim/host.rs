@@ -21,6 +21,7 @@ use super::node::{Mark, Node};
 use super::turns::Turns;
 use crate::history::{Record, Step};
 use crate::offering::Front;
+use crate::queue::Queue;
 use crate::recorder::Recorder;
 use crate::strategies::{Setup, Strategy};
 
@@ -37,6 +38,8 @@ pub struct Image {
     pub config: Arc<Config>,
     /// Wraps the seams, as a sabotage does.
     pub rig: fn(&mut Env, &Arc<Config>),
+    /// The way to the message broker.
+    pub queue: Arc<dyn Queue>,
     /// Who takes the steps.
     pub strategy: &'static Strategy,
 }
@@ -107,7 +110,11 @@ impl Host {
         env.store = (self.image.store)(&env);
         (self.image.rig)(&mut env, &self.image.config);
         self.record(Step::NodeStarted);
-        let setup = Setup { env: env.clone(), config: self.image.config.clone() };
+        let setup = Setup {
+            env: env.clone(),
+            config: self.image.config.clone(),
+            queue: self.image.queue.clone(),
+        };
         let workers = (self.image.strategy.start)(setup);
         let wake = Arc::new(move || workers.wake());
         let metrics = Arc::default();

@@ -25,6 +25,7 @@ use super::host::{Host, Hosts, Image};
 use super::latency::Latencies;
 use super::network::Link;
 use super::node::Mark;
+use super::postman::Postman;
 use super::skew::Skewed;
 use super::turns::Turns;
 use super::{Error, Places, Run};
@@ -73,6 +74,7 @@ pub async fn play(run: &Run<'_>, offers: &[Offer]) -> Result<(History, Places), 
     let world = World::build(run)?;
     let hosts = world.boot();
     world.phase(Phase::Chaos);
+    world.tell_what_is_skipped();
     world.disturb_nodes(&hosts);
     world.heal_in_time(&hosts);
     world.open_shop(&hosts, offers);
@@ -136,6 +138,17 @@ impl<'a> World<'a> {
 
     fn phase(&self, phase: Phase) {
         self.recorder.drill(self.clock.now(), None, Step::Phase { phase });
+    }
+
+    /// Without a queue nothing can go wrong with it: such faults are not the plan's failure.
+    fn tell_what_is_skipped(&self) {
+        if self.run.strategy.queue {
+            return;
+        }
+        for (fault, _) in self.plan().faults_at(Site::Queue) {
+            let why = format!("`{}` has no queue", self.run.strategy.name);
+            self.recorder.drill(self.clock.now(), None, Step::FaultSkipped { fault, why });
+        }
     }
 
     /// The settings of the service, with the fakes' credentials and the planted bug's.
@@ -204,7 +217,14 @@ impl<'a> World<'a> {
             policies: Policies::default(),
             worker: format!("node-{number}"),
         };
-        Image { env, store: Arc::new(store), config, rig: seams, strategy: self.run.strategy }
+        Image {
+            env,
+            store: Arc::new(store),
+            config,
+            rig: seams,
+            queue: Arc::new(self.way_to_broker(number)),
+            strategy: self.run.strategy,
+        }
     }
 
     /// The database without faults or scheduling points, for whoever looks at it from outside.
@@ -229,6 +249,16 @@ impl<'a> World<'a> {
             Latencies::of(world),
             self.turns.clone(),
         ))
+    }
+
+    fn way_to_broker(&self, number: u32) -> Postman {
+        Postman::new(
+            self.broker.clone(),
+            self.clock.clone(),
+            self.entropy().fork("network", ("queue", number)),
+            Latencies::of(&self.plan().world),
+            self.turns.clone(),
+        )
     }
 
     fn clock_of(&self, number: u32) -> Arc<dyn Clock> {

@@ -12,6 +12,7 @@ pub(super) const STRATEGY: Strategy = Strategy {
            the outbox row commit together; an unknown outcome is asked about, never guessed",
     seed: "DESIGN.md, how an order ships",
     breaks: &[],
+    queue: false,
     settings: NO_SETTINGS,
-    start: |Setup { env, config }| Arc::new(Service::start(env, config)),
+    start: |Setup { env, config, .. }| Arc::new(Service::start(env, config)),
 };
