@@ -16,6 +16,11 @@ pub const ORDER_SHIPPED: &str = "ORDER_SHIPPED";
 const ORDER_SHIPPED_TEXT: &str =
     "[#{shop}] #{name}님, 주문 #{order}의 배송이 접수되었습니다. 운송장번호 #{invoice}";
 
+/// The template that a shop sends to a new member.
+pub const MEMBER_WELCOME: &str = "MEMBER_WELCOME";
+
+const MEMBER_WELCOME_TEXT: &str = "[#{shop}] #{name}님, 회원가입을 환영합니다.";
+
 /// The gateway's configuration; every field has a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -78,15 +83,18 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        let shipped = Template {
-            code: ORDER_SHIPPED.to_owned(),
-            text: ORDER_SHIPPED_TEXT.to_owned(),
+        let approved = |code: &str, text: &str| Template {
+            code: code.to_owned(),
+            text: text.to_owned(),
             state: TemplateState::Approved,
         };
         Config {
             api_key: None,
             sender_keys: Vec::new(),
-            templates: vec![shipped],
+            templates: vec![
+                approved(ORDER_SHIPPED, ORDER_SHIPPED_TEXT),
+                approved(MEMBER_WELCOME, MEMBER_WELCOME_TEXT),
+            ],
             sms_senders: vec!["0212345678".to_owned()],
             limits: Limits::On,
             sends_per_second: 200,

@@ -116,6 +116,8 @@ pub struct Messenger {
     pub sender_key: String,
     /// The template of the "shipped" message.
     pub template_code: String,
+    /// The template of the welcome message.
+    pub welcome_template_code: String,
     /// The sender of the SMS that the gateway falls back to, registered with it; empty for none.
     pub sms_from: String,
     /// How long the gateway remembers a key; at most a day.
@@ -142,6 +144,7 @@ impl fmt::Debug for Messenger {
         // Without the keys: settings are printed, and then they are in a log.
         f.debug_struct("Messenger")
             .field("template_code", &self.template_code)
+            .field("welcome_template_code", &self.welcome_template_code)
             .field("sms_from", &self.sms_from)
             .field("idempotency_ttl", &self.idempotency_ttl)
             .field("report_poll", &self.report_poll)
@@ -305,6 +308,7 @@ impl Default for Messenger {
             api_key: "drill-api-key".to_owned(),
             sender_key: "drill-sender-key".to_owned(),
             template_code: "ORDER_SHIPPED".to_owned(),
+            welcome_template_code: "MEMBER_WELCOME".to_owned(),
             sms_from: "021234567".to_owned(),
             idempotency_ttl: seconds(86_400),
             report_poll: seconds(10),

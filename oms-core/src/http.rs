@@ -1,10 +1,11 @@
-//! The HTTP API: orders in, their state out, operations, health and metrics.
+//! The HTTP API: orders and members in, their state out, operations, health and metrics.
 //!
 //! A 201 means committed. Every error is a `problem+json` ([RFC 9457]). No answer holds a
 //! customer's data.
 //!
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
+mod members;
 mod metrics;
 mod orders;
 mod problem;
@@ -12,7 +13,7 @@ mod view;
 
 pub use metrics::Metrics;
 pub use problem::Problem;
-pub use view::OrderBody;
+pub use view::{MemberBody, OrderBody};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub struct App {
     pub env: Env,
     /// The settings.
     pub config: Arc<Config>,
-    /// Called after a new order is kept and after an operation: there is work to look for.
+    /// Called after a new order or member is kept and after an operation: there is work to look for.
     pub wake: Arc<dyn Fn() + Send + Sync>,
     /// What is counted. To count the core's events too, tell it to the observer as well.
     pub metrics: Arc<Metrics>,
@@ -55,6 +56,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/orders", get(orders::list).post(orders::take))
         .route("/orders/{id}", get(orders::show))
         .route("/orders/{id}/cancel", post(orders::cancel))
+        .route("/members", post(members::sign_up))
+        .route("/members/{id}", get(members::show))
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics::render))
         .fallback(async || Problem::NoSuchPath)
@@ -64,7 +67,7 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Counts each request by its route, never by its path: a path holds an order's id.
+/// Counts each request by its route, never by its path: a path holds an id.
 async fn count(
     State(app): State<Arc<App>>,
     route: Option<MatchedPath>,

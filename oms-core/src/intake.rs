@@ -1,4 +1,4 @@
-//! How orders come in: one way into the database, and files of orders.
+//! How orders and members come in: one way into the database, and files of orders.
 
 mod csv;
 mod file;
@@ -10,9 +10,10 @@ use clockwork::Clock;
 use futures_util::future::join_all;
 
 use crate::config::Shop;
+use crate::member::Member;
 use crate::order::Order;
 use crate::state::OrderState;
-use crate::store::{self, Ingested, Patience, Store, patiently};
+use crate::store::{self, Ingested, Patience, SignedUp, Store, patiently};
 
 /// Orders of a file on their way to the database at once: so many share a commit.
 const AT_ONCE: usize = 64;
@@ -37,6 +38,20 @@ pub async fn keep(
     // One moment for all tries: a repeated write must be the same write.
     let now = clock.now();
     patiently(clock, Patience::Short, || store.ingest(order, rejection(shop, order), now)).await
+}
+
+/// Keeps `member` with the outbox row of its welcome message. When this returns, it is committed.
+///
+/// # Errors
+/// As [`patiently`] has them.
+pub async fn sign_up(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    member: &Member,
+) -> store::Result<SignedUp> {
+    // One moment for all tries: a repeated write must be the same write.
+    let now = clock.now();
+    patiently(clock, Patience::Short, || store.sign_up(member, now)).await
 }
 
 /// What became of one order of a file.

@@ -3,7 +3,7 @@
 //! Read in this order: [`state`] (what can happen), [`store`] (what is kept), [`mod@env`] (how the
 //! world is reached), [`call`] (how an external call is made), [`carrier`] and [`messenger`] (which
 //! calls), [`flow`] (one step of work each), [`service`] (who takes the steps), [`http`] and
-//! [`intake`] (how orders come in), [`cli`].
+//! [`intake`] (how orders and members come in), [`cli`].
 
 pub mod call;
 pub mod carrier;
@@ -13,6 +13,7 @@ pub mod env;
 pub mod flow;
 pub mod http;
 pub mod intake;
+pub mod member;
 pub mod messenger;
 pub mod order;
 pub mod policy;

@@ -17,7 +17,7 @@ use crate::call::{Call, Context, Guard, Line, Outcome, words};
 use crate::config::{self, Config};
 use crate::env::{Env, Hands};
 use crate::order::Order;
-use crate::store::{DeliveryReport, NoticeWork, Window};
+use crate::store::{About, DeliveryReport, NoticeWork, Window};
 
 /// The quota of sending, in the store: messages, and each send is one.
 pub const QUOTA: &str = "messenger";
@@ -83,10 +83,19 @@ impl Messenger {
         notice: &NoticeWork,
     ) -> Outcome<Option<String>> {
         let shared = &self.shared;
-        let text = shipped_text(&shared.shop.name, &notice.order, &notice.invoices);
+        let (shop, config) = (&shared.shop.name, &shared.config);
+        let (to, template, text) = match &notice.about {
+            About::Order { order, invoices } => {
+                let text = shipped_text(shop, order, invoices);
+                (&order.customer.phone, &config.template_code, text)
+            }
+            About::Member(member) => {
+                let text = welcome_text(shop, &member.name);
+                (&member.phone, &config.welcome_template_code, text)
+            }
+        };
         let key = notice.key.to_string();
-        let to = &notice.order.customer.phone;
-        let request = wire::send(&shared.config, &key, to, &text);
+        let request = wire::send(config, &key, to, template, &text);
         let call = Call { endpoint: "send/omni", changes: true, request };
         let secrets = [shared.config.api_key.as_str(), to];
         shared.sends.call(hands, context, call, |response| reply::sent(response, &secrets)).await
@@ -136,4 +145,9 @@ pub fn shipped_text(shop: &str, order: &Order, invoices: &[String]) -> String {
     let (name, id) = (&order.customer.name, &order.id);
     let numbers = invoices.join(", ");
     format!("[{shop}] {name}님, 주문 {id}의 배송이 접수되었습니다. 운송장번호 {numbers}")
+}
+
+/// What a new member reads: the text of the template, filled in.
+pub fn welcome_text(shop: &str, name: &str) -> String {
+    format!("[{shop}] {name}님, 회원가입을 환영합니다.")
 }

@@ -7,12 +7,12 @@ mod check;
 mod phone;
 mod shape;
 
-pub(crate) use check::is_id;
 pub use check::{
     ADDRESS_BYTES_MAX, ID_LENGTH_MAX, ITEM_NAME_BYTES_MAX, ITEMS_MAX, MEMO_BYTES_MAX,
     NAME_BYTES_MAX, PARCELS_MAX, QUANTITY_MAX, SKU_BYTES_MAX, UNIT_PRICE_MAX, carrier_bytes,
 };
-pub(crate) use shape::malformed;
+pub(crate) use check::{Rules, is_id};
+pub(crate) use shape::{Key, Kind, malformed, optional, read_as, required};
 
 use std::fmt;
 
@@ -116,11 +116,11 @@ impl fmt::Display for Problem {
     }
 }
 
-/// No valid order.
+/// No valid order or member.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Rules are broken; all of them are listed.
-    #[error("invalid order: {}", sentences(.0))]
+    #[error("invalid: {}", sentences(.0))]
     Invalid(Vec<Problem>),
     /// No JSON at all.
     #[error("malformed JSON at line {line}, column {column}: {reason}")]
@@ -180,7 +180,7 @@ impl Order {
     }
 }
 
-/// The [`Order::content_hash`] of the order whose JSON this is.
+/// The [`Order::content_hash`] of the order whose JSON this is, and the like of a member's.
 pub(crate) fn hash_of(json: &str) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let hash = Sha256::digest(json);

@@ -13,7 +13,7 @@ pub mod sqlite;
 mod view;
 
 pub use patience::{Patience, patiently};
-pub use view::{Census, Filter, NoticeView, OrderView, ParcelView, Rows, Transition};
+pub use view::{Census, Filter, MemberView, NoticeView, OrderView, ParcelView, Rows, Transition};
 
 use std::fmt;
 
@@ -22,6 +22,7 @@ use clockwork::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::env::Hands;
+use crate::member::Member;
 use crate::order::Order;
 use crate::state::{NoticeState, OrderState, ParcelState};
 
@@ -83,13 +84,29 @@ impl fmt::Display for ParcelKey {
     }
 }
 
-/// One notification: an order and what is told of it. Displays as `ORD-1:shipped`.
+/// One notification: an order or a member, and what is told of it. Displays as `ORD-1:shipped`,
+/// `member:MEM-1:welcome`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NoticeKey {
-    /// The order.
+    /// The order; or a member, as `member:` and its id, which no order's id can be.
     pub order: String,
-    /// What is told: `shipped`.
+    /// What is told: `shipped`, `welcome`.
     pub event: String,
+}
+
+/// What stands before a member's id where an order's may stand too.
+const MEMBER_PREFIX: &str = "member:";
+
+impl NoticeKey {
+    /// What is told of a member.
+    pub fn of_member(id: &str, event: &str) -> NoticeKey {
+        NoticeKey { order: format!("{MEMBER_PREFIX}{id}"), event: event.to_owned() }
+    }
+
+    /// The member's id, if it is about a member.
+    pub fn member(&self) -> Option<&str> {
+        self.order.strip_prefix(MEMBER_PREFIX)
+    }
 }
 
 impl fmt::Display for NoticeKey {
@@ -130,6 +147,36 @@ pub enum Ingested {
     Same(OrderState),
     /// Another content is kept under this id.
     Conflict,
+}
+
+/// What became of a sign-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedUp {
+    /// The member is new and kept.
+    Created,
+    /// The same member was kept before.
+    Same,
+    /// The id or the phone number is another member's.
+    Taken,
+}
+
+/// What is written down of a member, each in a table of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemberPart {
+    /// Who it is.
+    Member,
+    /// What else is known of it.
+    Profile,
+    /// What it agreed to.
+    Consents,
+    /// The outbox row of its welcome message.
+    Welcome,
+}
+
+impl MemberPart {
+    /// All that a sign-up writes.
+    pub const ALL: [MemberPart; 4] =
+        [MemberPart::Member, MemberPart::Profile, MemberPart::Consents, MemberPart::Welcome];
 }
 
 /// The exact request to the carrier, written down before it is sent.
@@ -197,15 +244,43 @@ pub struct ParcelWork {
     pub unknown_since: Option<Timestamp>,
 }
 
+/// What a notification tells of, and so to whom.
+#[derive(Debug, Clone)]
+pub enum About {
+    /// A shipped order.
+    Order {
+        /// The order.
+        order: Order,
+        /// The invoice numbers of its parcels, by parcel number.
+        invoices: Vec<String>,
+    },
+    /// A new member.
+    Member(Recipient),
+}
+
+/// Who is told, where the notification needs no more.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// Full name.
+    pub name: String,
+    /// A Korean phone number, digits only.
+    pub phone: String,
+}
+
+// Personal data stays out of every log.
+impl fmt::Debug for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recipient(..)")
+    }
+}
+
 /// A notification to work on.
 #[derive(Debug, Clone)]
 pub struct NoticeWork {
     /// Which.
     pub key: NoticeKey,
-    /// Its order.
-    pub order: Order,
-    /// The invoice numbers of the order's parcels, by parcel number.
-    pub invoices: Vec<String>,
+    /// What it tells of.
+    pub about: About,
     /// Its state now (after the claim): `sending`, or `unknown` while it is asked again.
     pub state: NoticeState,
     /// The right to work on it.
@@ -428,10 +503,47 @@ pub trait UnitOfWork: Send {
     /// transaction; then it has no lease.
     fn settle_notice(&mut self, key: &NoticeKey, outcome: NoticeOutcome, now: Timestamp);
 
+    /// Writes a part of a member at the end; what is written already stays as it is.
+    ///
+    /// No member is written by any other way than this and [`Store::sign_up`]. So a method that
+    /// relies on its caller's transaction cannot run without one, as a `@Transactional` method
+    /// does that is called from within its own class:
+    ///
+    /// ```compile_fail,E0308
+    /// # use clockwork::Timestamp;
+    /// # use oms_core::{env::Hands, member::Member};
+    /// # use oms_core::store::{MemberPart, Result, Store, UnitOfWork};
+    /// fn save(transaction: &mut dyn UnitOfWork, member: &Member, now: Timestamp) {
+    ///     MemberPart::ALL.map(|part| transaction.keep_member(member, part, now));
+    /// }
+    /// async fn sign_up(store: &mut dyn Store, member: &Member, now: Timestamp) -> Result<()> {
+    ///     save(store, member, now);
+    ///     Ok(())
+    /// }
+    /// ```
+    /// ```
+    /// # use clockwork::Timestamp;
+    /// # use oms_core::{env::Hands, member::Member};
+    /// # use oms_core::store::{MemberPart, Result, Store, UnitOfWork};
+    /// fn save(transaction: &mut dyn UnitOfWork, member: &Member, now: Timestamp) {
+    ///     MemberPart::ALL.map(|part| transaction.keep_member(member, part, now));
+    /// }
+    /// async fn sign_up(
+    ///     hands: &mut Hands, store: &dyn Store, member: &Member, now: Timestamp,
+    /// ) -> Result<()> {
+    ///     let mut transaction = store.begin(hands).await?;
+    ///     save(&mut *transaction, member, now);
+    ///     transaction.commit().await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    fn keep_member(&mut self, member: &Member, part: MemberPart, now: Timestamp);
+
     /// Commits all of it.
     ///
     /// # Errors
-    /// As every use case; [`Written::Fenced`] when a lease was lost: then nothing is written.
+    /// As every use case; [`Written::Fenced`] when a lease was lost, or a member's id or phone
+    /// number is another's: then nothing is written.
     async fn commit(self: Box<Self>) -> Result<Written>;
 }
 
@@ -449,6 +561,10 @@ pub trait Store: Send + Sync {
         rejection: Option<String>,
         now: Timestamp,
     ) -> Result<Ingested>;
+
+    /// Keeps a member with its profile, its consents and the outbox row of its welcome message, all
+    /// or nothing. Repeated, the answer is [`SignedUp::Same`].
+    async fn sign_up(&self, member: &Member, now: Timestamp) -> Result<SignedUp>;
 
     /// Claims parcels that are due. One whose lease ran out while `intended` becomes `unknown`. No
     /// planned one of an order in `attention`. What a claim took whose answer was lost comes back
@@ -494,6 +610,9 @@ pub trait Store: Send + Sync {
 
     /// One order.
     async fn order(&self, id: &str) -> Result<Option<OrderView>>;
+
+    /// One member.
+    async fn member(&self, id: &str) -> Result<Option<MemberView>>;
 
     /// Orders by id.
     async fn orders(&self, filter: Filter) -> Result<Vec<OrderView>>;

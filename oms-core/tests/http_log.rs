@@ -8,7 +8,7 @@ mod api;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use api::{Api, order};
+use api::{Api, member, order};
 use clockwork::{DrillClock, Timestamp};
 use oms_core::telemetry::{LogFormat, subscriber};
 use serde_json::{Value, json};
@@ -47,6 +47,9 @@ async fn a_log_of_orders_in_json_at_its_loudest_names_the_order_and_nobody() {
         api.post_order(&conflict).await;
         api.get("/orders/ORD-1").await;
         api.get("/orders").await;
+        api.post("/members", member("MEM-1", "010-1234-5678").to_string()).await;
+        api.post("/members", member("MEM-2", "010-1234-5678").to_string()).await;
+        api.get("/members/MEM-1").await;
     };
     work.with_subscriber(log).await;
 

@@ -15,7 +15,7 @@ use oms_core::config::Config;
 use oms_core::env::{Env, ReqwestTransport};
 use oms_core::messenger::{Messenger, shipped_text};
 use oms_core::state::NoticeState;
-use oms_core::store::{Lease, NoticeKey, NoticeWork};
+use oms_core::store::{About, Lease, NoticeKey, NoticeWork, Recipient};
 use serde_json::{Value, json};
 use wiremock::matchers::{any, body_json, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -57,13 +57,25 @@ fn notice(env: &Env) -> NoticeWork {
     let until = env.clock.now() + Duration::from_secs(60);
     NoticeWork {
         key: NoticeKey { order: "ORD-1".to_owned(), event: "shipped".to_owned() },
-        order: order(),
-        invoices: vec!["650000000033".to_owned(), "650000000070".to_owned()],
+        about: About::Order {
+            order: order(),
+            invoices: vec!["650000000033".to_owned(), "650000000070".to_owned()],
+        },
         state: NoticeState::Sending,
         lease: Lease { worker: "test".to_owned(), token: 1, until },
         attempts: 0,
         rounds: 0,
         first_sent_at: None,
+    }
+}
+
+/// A welcome to a new member.
+fn welcome(env: &Env) -> NoticeWork {
+    let member = Recipient { name: "홍길동".to_owned(), phone: "01012345678".to_owned() };
+    NoticeWork {
+        key: NoticeKey::of_member("MEM-1", "welcome"),
+        about: About::Member(member),
+        ..notice(env)
     }
 }
 
@@ -109,6 +121,31 @@ async fn a_message_arrives_with_its_key_and_a_text_message_to_fall_back_to() {
         .mount(&drill.server)
         .await;
     assert_eq!(drill.send().await, Outcome::Done(Some("2026POM1001".to_owned())));
+}
+
+#[tokio::test]
+async fn a_welcome_goes_out_under_its_own_template_and_a_key_that_no_order_has() {
+    let drill = Drill::new().await;
+    let text = "[드릴십 상점] 홍길동님, 회원가입을 환영합니다.";
+    let alimtalk = json!({"msgType": "AT", "senderKey": "drill-sender-key",
+                          "templateCode": "MEMBER_WELCOME", "text": text});
+    let expected = json!({
+        "destinations": [{"to": "01012345678", "ref": "member:MEM-1:welcome"}],
+        "messageFlow": [{"alimtalk": alimtalk}, {"sms": {"from": "021234567", "text": text}}],
+        "ref": "member:MEM-1:welcome",
+        "idempotencyKey": "member:MEM-1:welcome",
+        "idempotencyTtl": 86400,
+    });
+    Mock::given(method("POST"))
+        .and(path("/api/comm/v1/send/omni"))
+        .and(body_json(expected))
+        .respond_with(accepted("A000"))
+        .expect(1)
+        .mount(&drill.server)
+        .await;
+    let welcome = welcome(&drill.env);
+    let outcome = drill.messenger.send(&hands(), &context(&drill.env), &welcome).await;
+    assert_eq!(outcome, Outcome::Done(Some("2026POM1001".to_owned())));
 }
 
 #[tokio::test]

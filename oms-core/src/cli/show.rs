@@ -124,6 +124,9 @@ fn summed_up(census: &Census, now: Timestamp) -> String {
     for (state, count) in in_order(NoticeState::ALL, &census.notices) {
         row("notifications", state.as_str(), count, "");
     }
+    if census.members > 0 {
+        row("members", "signed up", census.members, "");
+    }
     row("leases", "held", census.leases, "");
     if let Some(since) = census.oldest_unknown {
         let age = now.since(since).as_secs();

@@ -88,6 +88,7 @@ impl Config {
             ("api_key", &messenger.api_key),
             ("sender_key", &messenger.sender_key),
             ("template_code", &messenger.template_code),
+            ("welcome_template_code", &messenger.welcome_template_code),
         ] {
             refuse(found, !header(text), &format!("messenger.{key}"), || {
                 "must be visible ASCII characters, at least one".to_owned()

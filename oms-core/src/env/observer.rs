@@ -56,6 +56,11 @@ pub enum Event {
         /// The order.
         order: String,
     },
+    /// A caller was told that its member is kept.
+    SignedUp {
+        /// The member.
+        member: String,
+    },
     /// Work whose lease had run out was taken over.
     LeaseTaken {
         /// The parcel or notification.

@@ -15,9 +15,10 @@ use crate::state::{NoticeState, OrderState, ParcelState};
 use crate::store::Census;
 
 /// What is counted since the process began, with the text that Prometheus shows.
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 10] = [
     ("oms_http_requests_total", "Requests answered, by route."),
     ("oms_acknowledged_total", "Orders of which a caller was told that they are kept."),
+    ("oms_signed_up_total", "Members of which a caller was told that they are kept."),
     ("oms_calls_total", "Calls to external APIs, by how the reply was understood."),
     ("oms_breaker_changes_total", "Changes of circuit breakers."),
     ("oms_quota_blocks_total", "Times that an API told us to wait."),
@@ -61,6 +62,7 @@ impl Observer for Metrics {
     fn observe(&self, _at: Timestamp, event: Event) {
         match &event {
             Event::Acknowledged { .. } => self.count("oms_acknowledged_total", &[]),
+            Event::SignedUp { .. } => self.count("oms_signed_up_total", &[]),
             Event::CallEnd { api, endpoint, outcome, .. } => self.count(
                 "oms_calls_total",
                 &[("api", api), ("endpoint", endpoint), ("outcome", outcome)],
@@ -116,6 +118,8 @@ fn write_census(text: &mut String, census: &Census, now: Timestamp) {
         let count = census.notices.get(state).copied().unwrap_or_default();
         line(text, "oms_notifications", &written(&[("state", state.as_str())]), count);
     }
+    begin(text, "oms_members", "gauge", "Members.");
+    line(text, "oms_members", "", census.members);
     begin(text, "oms_leases", "gauge", "Leases that are held.");
     line(text, "oms_leases", "", census.leases);
     begin(text, "oms_oldest_unknown_seconds", "gauge", "Age of the oldest unknown outcome.");

@@ -115,7 +115,7 @@ fn standing(id: &str, state: OrderState) -> Value {
 }
 
 /// The body, if it was read to its end.
-fn whole(app: &App, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
+pub(super) fn whole(app: &App, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
     body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::TooLarge { bytes_max: app.config.service.body_bytes_max }
@@ -124,7 +124,7 @@ fn whole(app: &App, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Proble
     })
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = given.unwrap_or_default().split(';').next().unwrap_or_default();
     let kind = kind.trim().to_ascii_lowercase();

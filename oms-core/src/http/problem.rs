@@ -25,12 +25,16 @@ pub enum Problem {
     InvalidQuery(Vec<order::Problem>),
     /// There is no such order.
     UnknownOrder,
+    /// There is no such member.
+    UnknownMember,
     /// There is nothing at this path.
     NoSuchPath,
     /// Not with this method.
     MethodNotAllowed,
     /// Another content is kept under this id.
     OrderExists,
+    /// The id or the phone number is another member's, or the member's with other content.
+    MemberExists,
     /// The order's state does not allow it.
     NotNow {
         /// Why.
@@ -87,6 +91,7 @@ impl Problem {
             UnreadableBody => (StatusCode::BAD_REQUEST, "unreadable-body", "the body broke off"),
             InvalidQuery(_) => (StatusCode::BAD_REQUEST, "invalid-query", "the query breaks rules"),
             UnknownOrder => (StatusCode::NOT_FOUND, "unknown-order", "there is no such order"),
+            UnknownMember => (StatusCode::NOT_FOUND, "unknown-member", "there is no such member"),
             NoSuchPath => (StatusCode::NOT_FOUND, "no-such-path", "there is nothing here"),
             MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "not with this method")
@@ -95,6 +100,11 @@ impl Problem {
                 StatusCode::CONFLICT,
                 "order-exists",
                 "an order with this id and another content is kept",
+            ),
+            MemberExists => (
+                StatusCode::CONFLICT,
+                "member-exists",
+                "a member with this id or this phone number and another content is kept",
             ),
             NotNow { .. } => {
                 (StatusCode::CONFLICT, "not-now", "the order's state does not allow this")
@@ -128,8 +138,8 @@ impl Problem {
             }
             NotNow { why } | Unavailable { why } => json!({ "detail": why }),
             TooLarge { bytes_max } => json!({ "detail": format!("at most {bytes_max} bytes") }),
-            UnreadableBody | UnknownOrder | NoSuchPath | MethodNotAllowed | OrderExists
-            | NotJson | Internal => json!({}),
+            UnreadableBody | UnknownOrder | UnknownMember | NoSuchPath | MethodNotAllowed
+            | OrderExists | MemberExists | NotJson | Internal => json!({}),
         };
         match members {
             Value::Object(members) => members,

@@ -1,9 +1,9 @@
-//! What the API shows of an order: states by id and by the shop's Korean name, times as RFC 3339.
+//! What the API shows of orders and members: states by id and by the shop's Korean name, times as RFC 3339.
 
 use serde::Serialize;
 
 use crate::state::{NoticeState, OrderState, ParcelState};
-use crate::store::{NoticeView, OrderView, ParcelView};
+use crate::store::{MemberView, NoticeView, OrderView, ParcelView};
 
 /// An order as the API and `oms list` show it. It holds nothing of the customer.
 #[derive(Debug, Serialize)]
@@ -45,6 +45,24 @@ struct NoticeBody {
     report_channel: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+}
+
+/// A member as the API shows it. It holds nothing of the person.
+#[derive(Debug, Serialize)]
+pub struct MemberBody {
+    id: String,
+    created_at: String,
+    notifications: Vec<NoticeBody>,
+}
+
+impl From<MemberView> for MemberBody {
+    fn from(member: MemberView) -> MemberBody {
+        MemberBody {
+            id: member.id,
+            created_at: member.created_at.to_string(),
+            notifications: member.notices.into_iter().map(NoticeBody::from).collect(),
+        }
+    }
 }
 
 impl From<OrderView> for OrderBody {

@@ -59,11 +59,17 @@ enum Step<'a> {
 const SMS_BYTES_MAX: usize = 90;
 
 /// One message to one recipient, under `key`.
-pub(super) fn send(config: &config::Messenger, key: &str, to: &str, text: &str) -> Request<Bytes> {
+pub(super) fn send(
+    config: &config::Messenger,
+    key: &str,
+    to: &str,
+    template: &str,
+    text: &str,
+) -> Request<Bytes> {
     let alimtalk = Step::Alimtalk {
         msg_type: "AT",
         sender_key: &config.sender_key,
-        template_code: &config.template_code,
+        template_code: template,
         text,
     };
     let mut message_flow = vec![alimtalk];

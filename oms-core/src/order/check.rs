@@ -75,24 +75,32 @@ impl Display for ItemField {
     }
 }
 
+/// The rules that a draft breaks.
 #[derive(Default)]
-struct Rules {
+pub(crate) struct Rules {
     problems: Vec<Problem>,
 }
 
 impl Rules {
-    fn broken(&mut self, field: impl Display, why: impl Into<String>) {
+    pub(crate) fn broken(&mut self, field: impl Display, why: impl Into<String>) {
         self.problems.push(Problem { field: field.to_string(), why: why.into() });
     }
 
-    fn id(&mut self, id: &str) {
+    /// An id of the shop.
+    pub(crate) fn id(&mut self, id: &str) {
         if !is_id(id) {
             self.broken("id", format!("must be 1 to {ID_LENGTH_MAX} of A-Z a-z 0-9 - _"));
         }
     }
 
     /// Trims `text`; then it must be of `bytes_min` to `bytes_max` at the carrier.
-    fn text(&mut self, field: impl Display, text: &mut String, bytes_min: usize, bytes_max: usize) {
+    pub(crate) fn text(
+        &mut self,
+        field: impl Display,
+        text: &mut String,
+        bytes_min: usize,
+        bytes_max: usize,
+    ) {
         if text.trim().len() != text.len() {
             *text = text.trim().to_owned();
         }
@@ -110,7 +118,8 @@ impl Rules {
         }
     }
 
-    fn phone(&mut self, field: &str, phone: &mut String) {
+    /// Makes `phone` digits alone; it must be a Korean phone number.
+    pub(crate) fn phone(&mut self, field: &str, phone: &mut String) {
         match phone::digits(phone.trim()) {
             Some(digits) if phone::parts(&digits).is_some() => *phone = digits,
             _ if phone.trim().is_empty() => self.broken(field, "must not be empty"),
@@ -119,6 +128,11 @@ impl Rules {
                 self.broken(field, format!("must be a Korean phone number, not {masked}"));
             }
         }
+    }
+
+    /// Everything that was broken.
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
+        self.problems
     }
 
     fn postcode(&mut self, field: &str, postcode: &str) {

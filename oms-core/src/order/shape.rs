@@ -1,9 +1,10 @@
-//! Orders from JSON, with everything that is wrong told at once.
+//! Orders and members from JSON, with everything that is wrong told at once.
 //!
 //! serde stops at the first value of a wrong type. So text that it refuses is read a second time as
 //! a tree, which is mended key by key while every fault is noted; what is left goes through the
 //! rules as any other draft.
 
+use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_json::{Map, Value, json};
 
@@ -11,26 +12,31 @@ use super::{Draft, Error, Order, Problem};
 
 /// What belongs under a key.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     Text,
+    /// True or false.
+    Flag,
     /// A whole number from 0 to this.
     Number(u64),
     Object(&'static [Key]),
     List(&'static [Key]),
 }
 
+/// A key of an object.
 #[derive(Debug)]
-struct Key {
+pub(crate) struct Key {
     name: &'static str,
     kind: Kind,
     required: bool,
 }
 
-const fn required(name: &'static str, kind: Kind) -> Key {
+/// A key that must be there.
+pub(crate) const fn required(name: &'static str, kind: Kind) -> Key {
     Key { name, kind, required: true }
 }
 
-const fn optional(name: &'static str, kind: Kind) -> Key {
+/// A key that may be left out.
+pub(crate) const fn optional(name: &'static str, kind: Kind) -> Key {
     Key { name, kind, required: false }
 }
 
@@ -60,9 +66,18 @@ const ITEM: &[Key] = &[
 
 /// Reads an order.
 pub(super) fn read(text: &[u8]) -> Result<Order, Error> {
-    match crate::call::read_json::<Draft>(text) {
-        Ok(draft) => Order::try_from(draft),
-        Err(error) if error.classify() == Category::Data => diagnose(text, &error),
+    read_as::<Draft, Order>(text, ORDER)
+}
+
+/// Reads what a draft with these keys makes.
+pub(crate) fn read_as<D, T>(text: &[u8], keys: &'static [Key]) -> Result<T, Error>
+where
+    D: DeserializeOwned,
+    T: TryFrom<D, Error = Error>,
+{
+    match crate::call::read_json::<D>(text) {
+        Ok(draft) => T::try_from(draft),
+        Err(error) if error.classify() == Category::Data => diagnose::<D, T>(text, keys, &error),
         Err(error) => Err(malformed(&error)),
     }
 }
@@ -78,7 +93,11 @@ fn said(error: &serde_json::Error) -> String {
     text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-fn diagnose(text: &[u8], error: &serde_json::Error) -> Result<Order, Error> {
+fn diagnose<D, T>(text: &[u8], keys: &'static [Key], error: &serde_json::Error) -> Result<T, Error>
+where
+    D: DeserializeOwned,
+    T: TryFrom<D, Error = Error>,
+{
     // What follows the first wrong value was not looked at yet: it may be no JSON at all.
     let mut tree: Value = serde_json::from_slice(text).map_err(|error| malformed(&error))?;
     let mut problems = Vec::new();
@@ -86,14 +105,14 @@ fn diagnose(text: &[u8], error: &serde_json::Error) -> Result<Order, Error> {
         // A tree keeps the last of two values: which one is meant, nobody knows.
         problems.push(problem("", format!("has a {}", said(error))));
     }
-    mend(&mut tree, Kind::Object(ORDER), "", &mut problems);
-    let draft: Draft = match serde_json::from_value(tree) {
+    mend(&mut tree, Kind::Object(keys), "", &mut problems);
+    let draft: D = match serde_json::from_value(tree) {
         Ok(draft) => draft,
         // Cannot be while this table and the draft's fields agree, which a test checks.
         Err(_) => return Err(Error::Invalid(vec![problem("", "has a wrong shape".to_owned())])),
     };
-    match Order::try_from(draft) {
-        Ok(order) if problems.is_empty() => Ok(order),
+    match T::try_from(draft) {
+        Ok(whole) if problems.is_empty() => Ok(whole),
         Ok(_) => Err(Error::Invalid(problems)),
         Err(Error::Invalid(broken)) => {
             // What was mended holds a placeholder: what the rules say of that is no news.
@@ -121,7 +140,7 @@ fn problem(field: &str, why: String) -> Problem {
 /// Makes `value` a value of `kind`, noting all that was wrong with it.
 fn mend(value: &mut Value, kind: Kind, path: &str, problems: &mut Vec<Problem>) {
     let wanted = match (kind, &mut *value) {
-        (Kind::Text, Value::String(_)) => return,
+        (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Bool(_)) => return,
         (Kind::Number(max), Value::Number(number)) if number.as_u64().is_some_and(|n| n <= max) => {
             return;
         }
@@ -138,6 +157,7 @@ fn mend(value: &mut Value, kind: Kind, path: &str, problems: &mut Vec<Problem>) 
             return;
         }
         (Kind::Text, _) => "a text",
+        (Kind::Flag, _) => "true or false",
         (Kind::Number(_), _) => "a whole number",
         (Kind::Object(_), _) => "an object",
         (Kind::List(_), _) => "a list",
@@ -194,6 +214,7 @@ fn unknown(name: &str, keys: &[Key], place: impl Fn(&str) -> String) -> Problem 
 fn placeholder(kind: Kind) -> Value {
     match kind {
         Kind::Text => json!(""),
+        Kind::Flag => json!(false),
         Kind::Number(_) => json!(0),
         Kind::List(_) => json!([]),
         Kind::Object(keys) => {
@@ -301,7 +322,7 @@ mod tests {
     fn a_key_given_twice_is_refused() {
         let text = serde_json::to_string(&good()).unwrap().replacen('{', "{\"id\":\"X\",", 1);
         let error = Order::from_json(text.as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), "invalid order: has a duplicate field `id`");
+        assert_eq!(error.to_string(), "invalid: has a duplicate field `id`");
     }
 
     #[test]

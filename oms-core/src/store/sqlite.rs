@@ -16,6 +16,7 @@ mod connect;
 pub(super) mod failure;
 mod held;
 mod ingest;
+mod members;
 mod migrate;
 mod notices;
 mod operate;
@@ -42,11 +43,12 @@ use super::group_commit::{
     Access, Inline, Job, Reply, SchedulingPoint, Watch, Worker, no_scheduling_point,
 };
 use super::{
-    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, NoticeOutcome, NoticeWork,
-    Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows, Store,
-    TakePermits, UnitOfWork, Written,
+    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows,
+    SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 use crate::env::{Hands, Observer};
+use crate::member::Member;
 use crate::order::Order;
 use crate::policy::OrderPolicy;
 use crate::saga::SoundOrders;
@@ -256,6 +258,11 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn sign_up(&self, member: &Member, now: Timestamp) -> Result<SignedUp> {
+        let member = member.clone();
+        self.write("sign-up", move |db, _| members::sign_up(db, &member, now)).await
+    }
+
     async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
         let now = claim.now;
         let glance = move |db: &Connection| claim::no_parcels(db, now);
@@ -320,6 +327,11 @@ impl Store for SqliteStore {
     async fn order(&self, id: &str) -> Result<Option<OrderView>> {
         let id = id.to_owned();
         self.read("order", move |db| query::order(db, &id)).await
+    }
+
+    async fn member(&self, id: &str) -> Result<Option<MemberView>> {
+        let id = id.to_owned();
+        self.read("member", move |db| query::member(db, &id)).await
     }
 
     async fn orders(&self, filter: Filter) -> Result<Vec<OrderView>> {

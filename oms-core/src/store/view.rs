@@ -58,6 +58,21 @@ pub struct NoticeView {
     pub reason: Option<String>,
 }
 
+/// A member as it is shown. It holds no personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberView {
+    /// Its id.
+    pub id: String,
+    /// When it signed up.
+    pub created_at: Timestamp,
+    /// Whether its profile is there.
+    pub profile: bool,
+    /// The consents that are written down, given or not, by name.
+    pub consents: Vec<String>,
+    /// Its notifications.
+    pub notices: Vec<NoticeView>,
+}
+
 /// Which orders to list, by id.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -80,6 +95,12 @@ pub struct Census {
     pub parcels: std::collections::BTreeMap<ParcelState, u64>,
     /// Notifications by state.
     pub notices: std::collections::BTreeMap<NoticeState, u64>,
+    /// Members.
+    #[serde(default)]
+    pub members: u64,
+    /// Welcome messages about which something is still to be done.
+    #[serde(default)]
+    pub welcomes: u64,
     /// Leases that are held.
     pub leases: u64,
     /// Since when the oldest unknown outcome is unknown.
@@ -95,7 +116,7 @@ pub struct Transition {
     pub at: Timestamp,
     /// `order`, `parcel` or `notice`.
     pub entity: String,
-    /// `ORD-1`, `ORD-1/1` or `ORD-1:shipped`.
+    /// `ORD-1`, `ORD-1/1`, `ORD-1:shipped` or `member:MEM-1:welcome`.
     pub key: String,
     /// From; `None` at its birth.
     pub from: Option<String>,
@@ -110,6 +131,9 @@ pub struct Transition {
 pub struct Rows {
     /// All orders, by id.
     pub orders: Vec<OrderView>,
+    /// All members, by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberView>,
     /// All walked edges, in order.
     pub transitions: Vec<Transition>,
 }

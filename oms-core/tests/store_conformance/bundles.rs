@@ -4,8 +4,8 @@ use oms_core::state::{NoticeState, OrderState, ParcelState};
 use oms_core::store::{ParcelOutcome, ParcelWork, Store, Written};
 
 use crate::support::{
-    at, attention, book, claim, ingest, intend, intent, notice, order_state, parcel, parcel_states,
-    parcels, refused, settle, unknown, view, walked,
+    at, attention, book, claim, ingest, intend, intent, invoices, notice, order_state, parcel,
+    parcel_states, parcels, refused, settle, unknown, view, walked,
 };
 
 async fn bundle(store: &dyn Store, id: &str, count: u32) -> Vec<ParcelWork> {
@@ -25,7 +25,7 @@ pub async fn a_bundle_ships_with_its_last_parcel_and_its_outbox_row_in_one_commi
     assert_eq!((shipped.state, shipped.updated_at), (OrderState::Shipped, at(2)));
     assert_eq!(shipped.notices[0].state, NoticeState::Queued);
     let notice = notice(store, at(2)).await;
-    assert_eq!(notice.invoices, ["INV-A-1", "INV-A-2"]);
+    assert_eq!(invoices(&notice), ["INV-A-1", "INV-A-2"]);
     assert_eq!(notice.key.to_string(), "A:shipped");
 }
 

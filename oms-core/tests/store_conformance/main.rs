@@ -5,6 +5,7 @@
 mod bundles;
 mod groups;
 mod ingesting;
+mod members;
 mod notices;
 mod operator;
 mod parcels;
@@ -122,6 +123,14 @@ on_every_driver! {
         orders_are_listed_by_id_page_by_page_and_by_state,
         a_census_counts_everything,
         rows_tell_everything_in_order,
+    }
+    members {
+        a_member_is_kept_whole_with_its_welcome_in_the_outbox,
+        the_same_sign_up_again_changes_nothing_and_another_of_its_id_or_phone_is_refused,
+        a_welcome_is_claimed_sent_and_reported_as_any_notification,
+        a_welcome_left_behind_is_unknown_and_its_old_holder_is_fenced_off,
+        a_member_and_an_order_of_one_id_are_two_things,
+        a_unit_of_work_keeps_the_parts_that_it_is_told_to_all_or_none,
     }
     units_of_work {
         a_unit_of_work_commits_all_of_it_at_its_end,

@@ -4,8 +4,8 @@ use oms_core::state::{NoticeState, OrderState, ParcelState};
 use oms_core::store::{Action, Error, NoticeOutcome, ParcelOutcome, Store, Written};
 
 use crate::support::{
-    at, claim, notice, notice_put_back, notice_state, notice_unknown, operate, order_state, parcel,
-    parcel_states, sent, settle, shipped, told, view, walked,
+    at, claim, notice, notice_put_back, notice_state, notice_unknown, operate, order_of,
+    order_state, parcel, parcel_states, sent, settle, shipped, told, view, walked,
 };
 
 pub async fn a_queued_notice_is_sending_once_claimed_and_sent_completes_the_order(
@@ -15,7 +15,7 @@ pub async fn a_queued_notice_is_sending_once_claimed_and_sent_completes_the_orde
     let work = notice(store, at(1)).await;
     assert_eq!(work.state, NoticeState::Sending);
     assert_eq!(work.first_sent_at, Some(at(1)));
-    assert_eq!(work.order.customer.phone, "01012345678");
+    assert_eq!(order_of(&work).customer.phone, "01012345678");
     assert_eq!(notice_state(store, "A").await, NoticeState::Sending);
     told(store, &work, sent("M1"), at(2)).await;
     let view = view(store, "A").await;

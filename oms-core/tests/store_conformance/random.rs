@@ -18,8 +18,8 @@ use proptest::prelude::*;
 
 use crate::options;
 use crate::support::{
-    LEASE, at, attention, intent, notice_put_back, notice_unknown, order, put_back, refused, sent,
-    unknown,
+    LEASE, at, attention, intent, invoices, notice_put_back, notice_unknown, order, put_back,
+    refused, sent, unknown,
 };
 
 const ORDERS: [&str; 4] = ["A", "B", "C", "D"];
@@ -160,7 +160,7 @@ impl Model {
         for work in claimed.work {
             let order = store.order(&work.key.order).await.unwrap().unwrap();
             assert_eq!(order.state, OrderState::Shipped, "{} is told too early", work.key);
-            assert_eq!(work.invoices.len(), order.parcels.len());
+            assert_eq!(invoices(&work).len(), order.parcels.len());
             self.leased(work.key.to_string(), &work.lease, now);
             self.notices.push(work);
         }

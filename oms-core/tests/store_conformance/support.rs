@@ -7,8 +7,8 @@ use oms_core::env::Hands;
 use oms_core::order::Order;
 use oms_core::state::{NoticeState, OrderState, ParcelState};
 use oms_core::store::{
-    Action, Claim, Claimed, Intent, NoticeOutcome, NoticeWork, Operated, Operation, OrderView,
-    ParcelOutcome, ParcelWork, Store, Tries, Written,
+    About, Action, Claim, Claimed, Intent, NoticeOutcome, NoticeWork, Operated, Operation,
+    OrderView, ParcelOutcome, ParcelWork, Store, Tries, Written,
 };
 
 /// How long a lease of these cases lasts.
@@ -42,6 +42,22 @@ pub fn order(id: &str, parcels: u32) -> Order {
         "items": items,
     });
     serde_json::from_value(draft).unwrap()
+}
+
+/// The order that `work` tells of.
+pub fn order_of(work: &NoticeWork) -> &Order {
+    match &work.about {
+        About::Order { order, .. } => order,
+        About::Member(_) => panic!("{} is about a member", work.key),
+    }
+}
+
+/// The invoice numbers that `work` tells.
+pub fn invoices(work: &NoticeWork) -> &[String] {
+    match &work.about {
+        About::Order { invoices, .. } => invoices,
+        About::Member(_) => panic!("{} is about a member", work.key),
+    }
 }
 
 /// The request that a worker would write down for `work`.

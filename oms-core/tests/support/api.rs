@@ -169,3 +169,11 @@ pub fn order(id: &str) -> Value {
         "memo": "문 앞에 놓아 주세요",
     })
 }
+
+/// A member with nothing wrong.
+pub fn member(id: &str, phone: &str) -> Value {
+    json!({
+        "id": id, "name": "홍길동", "phone": phone, "age": 30,
+        "consents": { "terms": true, "privacy": true, "marketing": false },
+    })
+}

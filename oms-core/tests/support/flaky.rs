@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use clockwork::Timestamp;
 use oms_core::env::Hands;
+use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
-    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, NoticeOutcome, NoticeWork,
-    Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows, Store,
-    TakePermits, UnitOfWork, Written,
+    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows,
+    SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 
 /// Fails the first `failures` calls with `error`.
@@ -54,6 +55,9 @@ impl Store for Flaky {
         self.answer(self.inner.ingest(order, rejection, now)).await
     }
 
+    async fn sign_up(&self, member: &Member, now: Timestamp) -> Result<SignedUp> {
+        self.answer(self.inner.sign_up(member, now)).await
+    }
     async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
         self.answer(self.inner.claim_parcels(claim)).await
     }
@@ -104,6 +108,9 @@ impl Store for Flaky {
         self.answer(self.inner.order(id)).await
     }
 
+    async fn member(&self, id: &str) -> Result<Option<MemberView>> {
+        self.answer(self.inner.member(id)).await
+    }
     async fn orders(&self, filter: Filter) -> Result<Vec<OrderView>> {
         self.answer(self.inner.orders(filter)).await
     }

@@ -26,6 +26,7 @@ pub const MESSENGER_ENDPOINTS: &[&str] =
 /// The store's use cases, as faults name them.
 pub const STORE_OPERATIONS: &[&str] = &[
     "ingest",
+    "sign-up",
     "claim-parcels",
     "settle-parcel",
     "claim-notices",
@@ -36,6 +37,7 @@ pub const STORE_OPERATIONS: &[&str] = &[
     "awaits-reports",
     "operate",
     "order",
+    "member",
     "orders",
     "census",
     "rows",

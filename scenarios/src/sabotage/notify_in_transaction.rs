@@ -9,7 +9,8 @@ use oms_core::messenger::Messenger;
 use oms_core::saga::SHIPPED;
 use oms_core::state::NoticeState;
 use oms_core::store::{
-    Error, NoticeKey, NoticeOutcome, NoticeWork, ParcelOutcome, ParcelWork, Result, Store, Written,
+    About, Error, NoticeKey, NoticeOutcome, NoticeWork, ParcelOutcome, ParcelWork, Result, Store,
+    Written,
 };
 
 use super::tapped_store::{Tap, TappedStore};
@@ -56,8 +57,10 @@ impl Tap for TellsInside {
         let key = NoticeKey { order: work.key.order.clone(), event: SHIPPED.to_owned() };
         let notice = NoticeWork {
             key: key.clone(),
-            order: work.order.clone(),
-            invoices: vec![intent.invoice_no.clone()],
+            about: About::Order {
+                order: work.order.clone(),
+                invoices: vec![intent.invoice_no.clone()],
+            },
             state: NoticeState::Sending,
             lease: work.lease.clone(),
             attempts: 0,

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use clockwork::Timestamp;
 use oms_core::env::Hands;
+use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
-    Census, Claim, Claimed, DeliveryReport, Filter, Ingested, NoticeOutcome, NoticeWork, Operated,
-    Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows, Store, TakePermits,
-    UnitOfWork, Written,
+    Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows,
+    SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 
 /// The use cases that a bug may replace; the others go straight through.
@@ -40,6 +41,16 @@ pub(super) trait Tap: Send + Sync {
         now: Timestamp,
     ) -> Result<Ingested> {
         store.ingest(order, rejection, now).await
+    }
+
+    /// In place of the store's own.
+    async fn sign_up(
+        &self,
+        store: &dyn Store,
+        member: &Member,
+        now: Timestamp,
+    ) -> Result<SignedUp> {
+        store.sign_up(member, now).await
     }
 
     /// In place of the store's own.
@@ -103,6 +114,10 @@ impl<T: Tap> TappedStore<T> {
 
 #[async_trait]
 impl<T: Tap> Store for TappedStore<T> {
+    async fn sign_up(&self, member: &Member, now: Timestamp) -> Result<SignedUp> {
+        self.tap.sign_up(&*self.inner, member, now).await
+    }
+
     async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
         self.tap.claim_parcels(self.inner.as_ref(), claim).await
     }
@@ -152,6 +167,10 @@ impl<T: Tap> Store for TappedStore<T> {
     async fn order(&self, id: &str) -> Result<Option<OrderView>> {
         self.inner.order(id).await
     }
+    async fn member(&self, id: &str) -> Result<Option<MemberView>> {
+        self.inner.member(id).await
+    }
+
     async fn orders(&self, filter: Filter) -> Result<Vec<OrderView>> {
         self.inner.orders(filter).await
     }

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use clockwork::{Clock, Entropy, Timestamp};
 use faults::{Fault, Fired, Kind};
 use oms_core::env::Hands;
+use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
-    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, NoticeOutcome, NoticeWork,
-    Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows, Store,
-    TakePermits, UnitOfWork, Written,
+    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows,
+    SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 
 use super::disk::Power;
@@ -176,6 +177,9 @@ impl Store for FaultyStore {
     ) -> Result<Ingested> {
         self.disturbed("ingest", self.inner.ingest(order, rejection, now)).await
     }
+    async fn sign_up(&self, member: &Member, now: Timestamp) -> Result<SignedUp> {
+        self.disturbed("sign-up", self.inner.sign_up(member, now)).await
+    }
     async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
         self.disturbed("claim-parcels", self.inner.claim_parcels(claim)).await
     }
@@ -215,6 +219,9 @@ impl Store for FaultyStore {
     }
     async fn order(&self, id: &str) -> Result<Option<OrderView>> {
         self.disturbed("order", self.inner.order(id)).await
+    }
+    async fn member(&self, id: &str) -> Result<Option<MemberView>> {
+        self.disturbed("member", self.inner.member(id)).await
     }
     async fn orders(&self, filter: Filter) -> Result<Vec<OrderView>> {
         self.disturbed("orders", self.inner.orders(filter)).await

@@ -26,6 +26,8 @@ pub(super) struct Aggregate {
     pub(super) parcels: Vec<Parcel>,
     pub(super) notices: Vec<Notice>,
     log: Vec<Edge>,
+    /// It stands for a member, not for an order.
+    of_member: bool,
 }
 
 /// One walked edge, to be logged.
@@ -42,7 +44,29 @@ impl Aggregate {
     pub(super) fn load(db: &Connection, id: &str) -> Result<Option<Aggregate>> {
         let Some((order, parcels)) = records::order(db, id)? else { return Ok(None) };
         let notices = records::notices(db, id)?;
-        Ok(Some(Aggregate { order, parcels, notices, log: Vec::new() }))
+        Ok(Some(Aggregate { order, parcels, notices, log: Vec::new(), of_member: false }))
+    }
+
+    /// Reads what the notification `key` belongs to: an order with all of its own, or a member.
+    pub(super) fn owning(db: &Connection, key: &NoticeKey) -> Result<Option<Aggregate>> {
+        match key.member() {
+            None => Aggregate::load(db, &key.order),
+            Some(_) => Aggregate::of_member(db, &key.order).map(Some),
+        }
+    }
+
+    /// A member's notifications. They walk the edges of an order's that is shipped and stays so:
+    /// nothing holds them back, and nothing follows from them.
+    pub(super) fn of_member(db: &Connection, owner: &str) -> Result<Aggregate> {
+        let order = OrderRecord {
+            id: owner.to_owned(),
+            state: OrderState::Shipped,
+            called_back: false,
+            reason: None,
+            changed: false,
+        };
+        let notices = records::notices(db, owner)?;
+        Ok(Aggregate { order, parcels: Vec::new(), notices, log: Vec::new(), of_member: true })
     }
 
     /// Writes what has changed.
@@ -133,6 +157,9 @@ impl Aggregate {
 
     /// Asks `policy` what follows, and does it, until nothing follows any more.
     pub(super) fn follow(&mut self, policy: &dyn OrderPolicy, now: Timestamp) -> Result<()> {
+        if self.of_member {
+            return Ok(());
+        }
         for _ in 0..CONSEQUENCES_MAX {
             let consequence = policy.consequence(&self.snapshot());
             if !self.apply(consequence, now)? {
@@ -187,7 +214,7 @@ impl Aggregate {
     }
 
     /// A new row of the outbox, unless there is one of this event.
-    fn bear_notice(&mut self, event: String, now: Timestamp) {
+    pub(super) fn bear_notice(&mut self, event: String, now: Timestamp) {
         if self.notices.iter().any(|notice| notice.event == event) {
             return;
         }

@@ -9,10 +9,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::aggregate::{Edge, log};
 use super::failure::{Failure, Result};
+use super::members;
 use super::row::{Columns, micros};
 use crate::order::Order;
 use crate::state::{By, NoticeState, ParcelState};
-use crate::store::{Claim, Claimed, Intent, Lease, NoticeKey, NoticeWork, ParcelKey, ParcelWork};
+use crate::store::{
+    About, Claim, Claimed, Intent, Lease, NoticeKey, NoticeWork, ParcelKey, ParcelWork,
+};
 
 /// What is said of work whose order cannot be read.
 const UNREADABLE: &str = "its order cannot be read; mend its content, then set it due";
@@ -209,7 +212,9 @@ pub(super) fn notices(db: &Connection, claim: &Claim) -> Result<Claimed<NoticeWo
         }
         due.first_sent_at = due.first_sent_at.or(Some(claim.now));
         lease_notice(db, &due)?;
-        due.invoices = invoices(db, &due.key.order)?;
+        if let About::Order { invoices, .. } = &mut due.about {
+            *invoices = invoices_of(db, &due.key.order)?;
+        }
         work.push(due);
     }
     Ok(Claimed { work, next_due: next_due(db, NEXT_NOTICE)?, taken })
@@ -223,7 +228,7 @@ pub(super) fn no_notices(db: &Connection, now: Timestamp) -> Result<Option<Claim
 fn due_notices(db: &Connection, claim: &Claim) -> Result<Vec<Due<NoticeWork>>> {
     let sql = "SELECT n.order_id, n.event, n.state, n.attempts, n.rounds, n.first_sent_at,
                       n.lease_worker, n.lease_token, n.lease_until, o.content
-               FROM notices n JOIN orders o ON o.id = n.order_id
+               FROM notices n LEFT JOIN orders o ON o.id = n.order_id
                WHERE n.due_at <= ?1 ORDER BY n.due_at, n.order_id, n.event LIMIT ?2";
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params![claim.now.micros(), limit(claim)])?;
@@ -231,7 +236,12 @@ fn due_notices(db: &Connection, claim: &Claim) -> Result<Vec<Due<NoticeWork>>> {
     while let Some(row) = rows.next()? {
         let row = Columns::new(row, "notices");
         let key = NoticeKey { order: row.text(0)?, event: row.text(1)? };
-        let Some(order) = readable(row.order(9), &key)? else {
+        let about = match key.member() {
+            None => readable(row.order(9), &key)?
+                .map(|order| About::Order { order, invoices: Vec::new() }),
+            Some(member) => members::recipient(db, member)?.map(About::Member),
+        };
+        let Some(about) = about else {
             unreadable.push(key);
             continue;
         };
@@ -243,8 +253,7 @@ fn due_notices(db: &Connection, claim: &Claim) -> Result<Vec<Due<NoticeWork>>> {
             rounds: row.get(4)?,
             first_sent_at: row.maybe_moment(5)?,
             lease,
-            invoices: Vec::new(),
-            order,
+            about,
         };
         due.push(Due { work, left_behind });
     }
@@ -256,7 +265,7 @@ fn due_notices(db: &Connection, claim: &Claim) -> Result<Vec<Due<NoticeWork>>> {
     Ok(due)
 }
 
-fn invoices(db: &Connection, order: &str) -> Result<Vec<String>> {
+fn invoices_of(db: &Connection, order: &str) -> Result<Vec<String>> {
     let sql = "SELECT invoice_no FROM parcels
                WHERE order_id = ?1 AND invoice_no IS NOT NULL ORDER BY number";
     let mut statement = db.prepare_cached(sql)?;

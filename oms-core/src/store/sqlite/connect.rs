@@ -18,7 +18,7 @@ const STATEMENTS_MAX: usize = 128;
 const PAGE_IN_MEMORY_BYTES: u32 = 1024;
 
 /// Empties every table, each at one stroke.
-const WIPE: [&str; 10] = [
+const WIPE: [&str; 13] = [
     "BEGIN",
     "DELETE FROM parcels",
     "DELETE FROM notices",
@@ -28,6 +28,9 @@ const WIPE: [&str; 10] = [
     "DELETE FROM quotas",
     "DELETE FROM permits",
     "DELETE FROM audit",
+    "DELETE FROM members",
+    "DELETE FROM member_profiles",
+    "DELETE FROM member_consents",
     "COMMIT",
 ];
 

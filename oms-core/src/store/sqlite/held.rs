@@ -9,11 +9,13 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::failure::Result;
 use super::settle::Right;
-use super::{Shared, notices, settle};
+use super::{Shared, members, notices, settle};
 use crate::env::{TaskId, current_task};
+use crate::member::Member;
 use crate::policy::OrderPolicy;
 use crate::store::{
-    self, NoticeKey, NoticeOutcome, ParcelKey, ParcelOutcome, ParcelWork, UnitOfWork, Written,
+    self, MemberPart, NoticeKey, NoticeOutcome, ParcelKey, ParcelOutcome, ParcelWork, UnitOfWork,
+    Written,
 };
 
 /// The name that it has in the history.
@@ -31,6 +33,7 @@ pub(super) struct HeldTransaction {
 enum Write {
     Parcel { key: ParcelKey, token: i64, outcome: ParcelOutcome, now: Timestamp },
     Notice { key: NoticeKey, outcome: NoticeOutcome, now: Timestamp },
+    Member { member: Box<Member>, part: MemberPart, now: Timestamp },
 }
 
 impl HeldTransaction {
@@ -58,6 +61,10 @@ impl UnitOfWork for HeldTransaction {
         self.writes.push(Write::Notice { key: key.clone(), outcome, now });
     }
 
+    fn keep_member(&mut self, member: &Member, part: MemberPart, now: Timestamp) {
+        self.writes.push(Write::Member { member: Box::new(member.clone()), part, now });
+    }
+
     async fn commit(mut self: Box<Self>) -> store::Result<Written> {
         let writes = std::mem::take(&mut self.writes);
         let shared = self.shared.clone();
@@ -75,7 +82,7 @@ impl Drop for HeldTransaction {
     }
 }
 
-/// All of it, or nothing when one lease was lost.
+/// All of it, or nothing when one lease was lost, or a member would take what is another's.
 fn write(db: &Connection, policy: &dyn OrderPolicy, writes: &[Write]) -> Result<Written> {
     for write in writes {
         let right = match write {
@@ -83,6 +90,7 @@ fn write(db: &Connection, policy: &dyn OrderPolicy, writes: &[Write]) -> Result<
                 settle::parcel_right(db, key, *token, outcome)?
             }
             Write::Notice { key, outcome, .. } => notices::notice_right(db, key, outcome)?,
+            Write::Member { member, .. } => members::member_right(db, member)?,
         };
         if right == Right::Lost {
             return Ok(Written::Fenced);
@@ -96,6 +104,7 @@ fn write(db: &Connection, policy: &dyn OrderPolicy, writes: &[Write]) -> Result<
             Write::Notice { key, outcome, now } => {
                 notices::notice(db, policy, key, None, outcome, *now)?;
             }
+            Write::Member { member, part, now } => members::keep(db, member, *part, *now)?,
         }
     }
     Ok(Written::Done)

@@ -51,7 +51,7 @@ pub(super) fn notice_right(
 }
 
 fn load(db: &Connection, key: &NoticeKey) -> Result<Aggregate> {
-    Aggregate::load(db, &key.order)?
+    Aggregate::owning(db, key)?
         .ok_or_else(|| Failure::corrupt("orders", format!("{} missing", key.order)))
 }
 

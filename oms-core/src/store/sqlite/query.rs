@@ -7,11 +7,17 @@ use rusqlite::{Connection, params};
 
 use super::failure::{Failure, Result};
 use super::row::{Columns, by_of};
-use crate::store::{Census, Filter, NoticeView, OrderView, ParcelView, Rows, Transition};
+use crate::member::WELCOME;
+use crate::store::{
+    Census, Filter, MemberView, NoticeKey, NoticeView, OrderView, ParcelView, Rows, Transition,
+};
 
 const ORDER: &str = "SELECT id, state, reason, created_at, updated_at FROM orders";
 const PARCEL: &str = "SELECT order_id, number, state, cust_use_no, invoice_no, reason,
                              unknown_since FROM parcels";
+const MEMBER: &str = "SELECT id, created_at,
+                             EXISTS (SELECT 1 FROM member_profiles WHERE member_id = members.id)
+                      FROM members";
 const NOTICE: &str = "SELECT order_id, event, state, msg_key, report_code, report_channel, reason
                       FROM notices";
 
@@ -48,8 +54,50 @@ pub(super) fn orders(db: &Connection, filter: &Filter) -> Result<Vec<OrderView>>
 fn complete(db: &Connection, order: &mut OrderView) -> Result<()> {
     let sql = format!("{PARCEL} WHERE order_id = ?1 ORDER BY number");
     each_parcel(db, &sql, params![order.id], |_, parcel| order.parcels.push(parcel))?;
+    order.notices = notices_of(db, &order.id)?;
+    Ok(())
+}
+
+fn notices_of(db: &Connection, owner: &str) -> Result<Vec<NoticeView>> {
     let sql = format!("{NOTICE} WHERE order_id = ?1 ORDER BY event");
-    each_notice(db, &sql, params![order.id], |_, notice| order.notices.push(notice))
+    let mut notices = Vec::new();
+    each_notice(db, &sql, params![owner], |_, notice| notices.push(notice))?;
+    Ok(notices)
+}
+
+/// The member `id`, if there is one.
+pub(super) fn member(db: &Connection, id: &str) -> Result<Option<MemberView>> {
+    let mut members = members_by(db, &format!("{MEMBER} WHERE id = ?1"), params![id])?;
+    Ok(members.pop())
+}
+
+fn members_by(
+    db: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> Result<Vec<MemberView>> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut members = Vec::new();
+    while let Some(row) = rows.next()? {
+        let row = Columns::new(row, "members");
+        let id = row.text(0)?;
+        members.push(MemberView {
+            created_at: row.moment(1)?,
+            profile: row.get(2)?,
+            consents: consents_of(db, &id)?,
+            notices: notices_of(db, &NoticeKey::of_member(&id, WELCOME).order)?,
+            id,
+        });
+    }
+    Ok(members)
+}
+
+fn consents_of(db: &Connection, member: &str) -> Result<Vec<String>> {
+    let sql = "SELECT consent FROM member_consents WHERE member_id = ?1 ORDER BY consent";
+    let mut statement = db.prepare_cached(sql)?;
+    let consents = statement.query_map([member], |row| row.get(0))?;
+    Ok(consents.collect::<rusqlite::Result<_>>()?)
 }
 
 fn orders_by(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Vec<OrderView>> {
@@ -125,12 +173,18 @@ pub(super) fn census(db: &Connection) -> Result<Census> {
                           WHERE due_at IS NOT NULL AND lease_worker IS NOT NULL)
                        + (SELECT count(*) FROM notices
                           WHERE due_at IS NOT NULL AND lease_worker IS NOT NULL)";
+    let members = "SELECT count(*) FROM members";
+    // `;` is the character after `:`.
+    let welcomes = "SELECT count(*) FROM notices
+                    WHERE due_at IS NOT NULL AND order_id >= 'member:' AND order_id < 'member;'";
     let unknown = "SELECT min(unknown_since) FROM parcels WHERE state = 'unknown'";
     let oldest: Option<i64> = db.prepare_cached(unknown)?.query_row([], |row| row.get(0))?;
     Ok(Census {
         orders: counts(db, "SELECT state, count(*) FROM orders GROUP BY state", "orders")?,
         parcels: counts(db, "SELECT state, count(*) FROM parcels GROUP BY state", "parcels")?,
         notices: counts(db, "SELECT state, count(*) FROM notices GROUP BY state", "notices")?,
+        members: count(db.prepare_cached(members)?.query_row([], |row| row.get(0))?),
+        welcomes: count(db.prepare_cached(welcomes)?.query_row([], |row| row.get(0))?),
         leases: count(db.prepare_cached(leases)?.query_row([], |row| row.get(0))?),
         oldest_unknown: oldest.map(Timestamp::from_micros),
     })
@@ -172,7 +226,11 @@ pub(super) fn rows(db: &Connection) -> Result<Rows> {
             order.notices.push(notice);
         }
     })?;
-    Ok(Rows { orders: orders.into_values().collect(), transitions: transitions(db)? })
+    Ok(Rows {
+        orders: orders.into_values().collect(),
+        members: members_by(db, &format!("{MEMBER} ORDER BY id"), [])?,
+        transitions: transitions(db)?,
+    })
 }
 
 fn transitions(db: &Connection) -> Result<Vec<Transition>> {

@@ -8,7 +8,7 @@ use super::failure::Result;
 use super::notices::be_sent;
 use crate::policy::OrderPolicy;
 use crate::state::{By, NoticeState};
-use crate::store::DeliveryReport;
+use crate::store::{DeliveryReport, NoticeKey};
 
 /// Writes `report`: to its notification, or aside while none is known.
 ///
@@ -49,10 +49,11 @@ fn may_be_sent(state: NoticeState) -> bool {
     matches!(state, NoticeState::Queued | NoticeState::Sending | NoticeState::Unknown)
 }
 
-/// The notification that `reference` names: `ORD-1:shipped`.
+/// The notification that `reference` names: `ORD-1:shipped`, `member:MEM-1:welcome`.
 fn notification(db: &Connection, reference: &str) -> Result<Option<(Aggregate, usize)>> {
     let Some((order, event)) = reference.rsplit_once(':') else { return Ok(None) };
-    let Some(aggregate) = Aggregate::load(db, order)? else { return Ok(None) };
+    let key = NoticeKey { order: order.to_owned(), event: event.to_owned() };
+    let Some(aggregate) = Aggregate::owning(db, &key)? else { return Ok(None) };
     let at = aggregate.notice(event).ok();
     Ok(at.map(|at| (aggregate, at)))
 }
