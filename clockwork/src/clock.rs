@@ -39,7 +39,8 @@ pub async fn timeout<T>(
     duration: Duration,
     work: impl Future<Output = T>,
 ) -> Result<T, Elapsed> {
-    let late = clock.sleep(duration);
+    // Made when it is first waited for: most work is done at once, and needs no timer.
+    let late = async { clock.sleep(duration).await };
     tokio::select! {
         biased;
         done = work => Ok(done),

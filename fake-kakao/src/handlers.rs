@@ -3,14 +3,14 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 
+use axum::Router;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
 use bytes::Bytes;
 use faults::Call;
 use http::StatusCode;
-use http::header::{AUTHORIZATION, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 
 use crate::FakeKakao;
@@ -92,7 +92,10 @@ impl FakeKakao {
         // Every status comes from a table of codes.
         let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
         let retry_after = reply.retry_after;
-        let body = Json(reply.envelope(self.transaction(request)));
+        // Texts, numbers and lists: nothing here that JSON cannot write.
+        let body = serde_json::to_vec(&reply.envelope(self.transaction(request)));
+        let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        let body = (json, body.unwrap_or_default());
         match retry_after {
             Some(seconds) => (status, [(RETRY_AFTER, seconds.to_string())], body).into_response(),
             None => (status, body).into_response(),

@@ -60,7 +60,7 @@ fn find<'f>(fields: &'f [(Cow<'_, str>, Cow<'_, str>)], name: &str) -> &'f str {
 }
 
 /// A string; `null` counts as the empty one, as Oracle has it. A bare number is refused.
-struct Text<'a>(Cow<'a, str>);
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -83,12 +83,12 @@ impl StoreFaults {
 
     /// The fault that hits this use of `op`, if one does, and its place among them.
     fn hit(&self, op: &'static str) -> Option<(usize, Fault)> {
-        let passed = self.clock.now().since(self.start);
         let mut state = self.state();
         *state.uses.entry(op).or_default() += 1;
-        if state.healed {
+        if state.healed || state.armed.is_empty() {
             return None;
         }
+        let passed = self.clock.now().since(self.start);
         for (place, armed) in state.armed.iter_mut().enumerate() {
             let fault = &armed.fault;
             // Those at a point of the disk are the disk's own matter.
