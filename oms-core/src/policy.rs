@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::call::Outcome;
+use crate::call::{Brake, Outcome};
 use crate::state::{NoticeState, OrderState, ParcelState};
 use crate::store::ParcelWork;
 
@@ -41,6 +41,20 @@ pub trait BookingPolicy: Send + Sync {
 pub struct SoundBooking;
 
 impl BookingPolicy for SoundBooking {}
+
+/// Judgements about an API that wants to be left alone.
+pub trait PausePolicy: Send + Sync {
+    /// Whether everybody stops calling when an API brakes. Always, if it is good.
+    fn heeds(&self, _brake: Brake) -> bool {
+        true
+    }
+}
+
+/// The recommended judgements.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SoundPauses;
+
+impl PausePolicy for SoundPauses {}
 
 /// What an order's parcels and notifications look like when one of them has changed.
 #[derive(Debug, Clone)]
@@ -99,10 +113,12 @@ pub trait OrderPolicy: Send + Sync + fmt::Debug {
 pub struct Policies {
     /// About a booking.
     pub booking: Arc<dyn BookingPolicy>,
+    /// About an API that wants to be left alone.
+    pub pauses: Arc<dyn PausePolicy>,
 }
 
 impl Default for Policies {
     fn default() -> Policies {
-        Policies { booking: Arc::new(SoundBooking) }
+        Policies { booking: Arc::new(SoundBooking), pauses: Arc::new(SoundPauses) }
     }
 }

@@ -493,15 +493,29 @@ pub enum Operated {
 /// A transaction held open on purpose. Dropping it rolls back.
 ///
 /// As a unit of work has it, a pooled connection is held from `begin` to the end, and what is
-/// written goes to the database at the end.
+/// written goes to the database at the end. One that is begun inside another is a transaction of
+/// its own, on a connection of its own: it stays when the other one rolls back.
 #[async_trait]
-pub trait UnitOfWork: Send {
+pub trait UnitOfWork: Send + Sync {
     /// Writes a parcel's outcome at the end.
     fn settle_parcel(&mut self, work: &ParcelWork, outcome: ParcelOutcome, now: Timestamp);
 
-    /// Writes a notification's outcome at the end. The notification may be born in this very
-    /// transaction; then it has no lease.
-    fn settle_notice(&mut self, key: &NoticeKey, outcome: NoticeOutcome, now: Timestamp);
+    /// Writes a notification's outcome at the end. Without a lease it is one that nobody has
+    /// claimed; it may be born in this very transaction.
+    fn settle_notice(
+        &mut self,
+        key: &NoticeKey,
+        lease: Option<&Lease>,
+        outcome: NoticeOutcome,
+        now: Timestamp,
+    );
+
+    /// Reads an order again, as others have committed it. What this transaction is going to write
+    /// is not in it yet.
+    ///
+    /// # Errors
+    /// As every use case.
+    async fn order(&self, id: &str) -> Result<Option<OrderView>>;
 
     /// Writes a part of a member at the end; what is written already stays as it is.
     ///
@@ -545,6 +559,9 @@ pub trait UnitOfWork: Send {
     /// As every use case; [`Written::Fenced`] when a lease was lost, or a member's id or phone
     /// number is another's: then nothing is written.
     async fn commit(self: Box<Self>) -> Result<Written>;
+
+    /// Gives all of it up, as dropping it does.
+    fn roll_back(self: Box<Self>);
 }
 
 /// The use cases. See the module's text for what holds of all of them.

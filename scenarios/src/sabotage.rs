@@ -56,6 +56,8 @@ mod told_before_booked;
 mod unknown_as_booked;
 mod unknown_as_failed;
 
+pub(crate) use tapped_transport::{Fields, TappedTransport};
+
 use std::sync::Arc;
 
 use oms_core::config::Config;

@@ -2,9 +2,18 @@
 //!
 //! Three texts of the trade describe how engineers really do it. Each way is built here as its text
 //! has it, on the same store, the same carrier and the same gateway, so that what it breaks can be
-//! counted. Adding one: a file here, and a line in [`ALL`].
+//! counted. `lab` is the room that they share. Adding one: a file here, and a line in [`ALL`].
 
+mod after_commit;
+mod call_first;
+mod call_last;
 mod durable;
+mod event_listener;
+mod lab;
+mod outbox;
+mod requires_new;
+mod requires_new_in_outer_transaction;
+mod single_transaction;
 
 use std::sync::Arc;
 
@@ -47,7 +56,17 @@ pub struct Setup {
 }
 
 /// All of them, the recommended one first.
-pub const ALL: &[Strategy] = &[durable::STRATEGY];
+pub const ALL: &[Strategy] = &[
+    durable::STRATEGY,
+    single_transaction::STRATEGY,
+    requires_new::STRATEGY,
+    requires_new_in_outer_transaction::STRATEGY,
+    after_commit::STRATEGY,
+    event_listener::STRATEGY,
+    outbox::STRATEGY,
+    call_first::STRATEGY,
+    call_last::STRATEGY,
+];
 
 /// The one that is recommended, and taken where a plan names none.
 pub fn recommended() -> &'static Strategy {

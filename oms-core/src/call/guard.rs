@@ -12,6 +12,7 @@ use super::retry_after::retry_after;
 use super::{Outcome, Phase};
 use crate::config::Calls;
 use crate::env::{Deadlines, Env, Event, Hands, Observer, Transport, TransportError, current_task};
+use crate::policy::PausePolicy;
 use crate::store::Window;
 
 /// The pause after a 429 that does not say how long; doubled for each further one in a row.
@@ -115,6 +116,7 @@ struct Shared {
     permit_wait: Duration,
     ban_wait: Duration,
     silence: Duration,
+    pauses: Arc<dyn PausePolicy>,
     permits: Permits,
     breaker: Mutex<Breaker>,
     pause: Mutex<Pause>,
@@ -188,6 +190,7 @@ impl Guard {
             permit_wait: calls.permit_wait,
             ban_wait: calls.ban_wait,
             silence: calls.breaker.open_for,
+            pauses: env.policies.pauses.clone(),
             permits,
             breaker: Mutex::new(Breaker::new(calls.breaker.clone(), probe_patience)),
             pause: Mutex::new(pause),
@@ -382,7 +385,8 @@ impl Shared {
             pause.unanswered = 0;
         }
         let silent = (reopened && answer.status.is_none()).then_some(Brake::Silent);
-        let Some(brake) = answer.reading.brake.or(silent) else {
+        let brake = answer.reading.brake.or(silent).filter(|brake| self.pauses.heeds(*brake));
+        let Some(brake) = brake else {
             // A call that began after the last pause was answered: the row of 429 is broken.
             if answer.status.is_some() && begun >= pause.until {
                 pause.streak = 0;

@@ -215,10 +215,7 @@ impl SqliteStore {
         F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
     {
         let (job, reply) = Job::new(op, work);
-        match &self.shared.driver {
-            Driver::Threads { reader, .. } => reader.execute(op, job, reply).await,
-            Driver::Inline(inline) => inline.execute(op, job, reply).await,
-        }
+        self.shared.read(op, job, reply).await
     }
 }
 
@@ -231,6 +228,23 @@ impl Shared {
     {
         let (job, reply) = Job::new(op, work);
         self.write(op, job.unobserved(), reply).await
+    }
+
+    /// A reading in a transaction that the caller tells of.
+    async fn read_unobserved<T, F>(&self, op: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
+    {
+        let (job, reply) = Job::new(op, work);
+        self.read(op, job.unobserved(), reply).await
+    }
+
+    async fn read<T>(&self, op: &'static str, job: Job, reply: Reply<T>) -> Result<T> {
+        match &self.driver {
+            Driver::Threads { reader, .. } => reader.execute(op, job, reply).await,
+            Driver::Inline(inline) => inline.execute(op, job, reply).await,
+        }
     }
 
     async fn write<T>(&self, op: &'static str, job: Job, reply: Reply<T>) -> Result<T> {

@@ -135,6 +135,10 @@ on_every_driver! {
     units_of_work {
         a_unit_of_work_commits_all_of_it_at_its_end,
         a_unit_of_work_that_is_dropped_or_fenced_writes_nothing,
+        a_unit_of_work_writes_intent_and_outcome_at_once,
+        a_unit_of_work_reads_what_others_have_committed_meanwhile,
+        a_unit_of_work_inside_another_stays_when_the_other_rolls_back,
+        a_unit_of_work_settles_a_claimed_notice_under_its_lease,
         a_pool_has_so_many_places_and_no_more,
     }
 }

@@ -49,10 +49,9 @@ impl Call {
         self.end.as_ref().is_some_and(|end| end.status == Some(429))
     }
 
-    /// Whether the service knows that it was done, now or before.
-    pub fn is_known_done(&self) -> bool {
-        let done = |end: &CallEnd| matches!(end.outcome.as_str(), "done" | "duplicate");
-        self.end.as_ref().is_some_and(done)
+    /// Whether the service was told plainly that it was done by this very call.
+    pub fn was_told_yes(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.outcome == "done")
     }
 }
 
@@ -131,7 +130,7 @@ mod tests {
             .call_ends(0, 8, "RegBook", "ORD-1/1", 400, "done", Some(200))
             .evidence();
         let [first, second] = evidence.calls.as_slice() else { panic!("{:?}", evidence.calls) };
-        assert!(first.is_known_done() && !first.was_limited());
+        assert!(first.was_told_yes() && !first.was_limited());
         assert_eq!(first.over.since(first.begun), Duration::from_millis(50));
         assert_eq!(second.end, None, "the dead do not hear replies");
         assert_eq!(second.over.since(second.begun), Duration::from_secs(10));

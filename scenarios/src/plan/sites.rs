@@ -42,6 +42,7 @@ pub const STORE_OPERATIONS: &[&str] = &[
     "census",
     "rows",
     "begin",
+    "commit",
 ];
 
 /// Who carries a fault out.

@@ -3,7 +3,9 @@
 //!
 //! Once the carrier's answer has reached a node that lives, the parcel must be recorded as booked
 //! within [`RECORDED_WITHIN`], and stay so unless it is called back. Crashes, stalls, faults of the
-//! store and lost leases excuse a delay: no notification is to blame then.
+//! store, lost leases and further calls to the carrier excuse a delay: no notification is to blame
+//! then. Nor is one where the answer was that the carrier has the parcel already: who takes that for
+//! a failure breaks `books-agree`.
 
 use std::time::Duration;
 
@@ -57,7 +59,7 @@ pub enum Violation {
 
 /// Judges it.
 pub fn check(evidence: &Evidence) -> Finding {
-    let booking = |call: &&Call| call.endpoint == "RegBook" && call.is_known_done();
+    let booking = |call: &&Call| call.endpoint == "RegBook" && call.was_told_yes();
     let late = evidence.calls.iter().filter(booking).filter_map(|call| late(evidence, call));
     let parcels = evidence.rows.transitions.iter().filter(|step| step.entity == "parcel");
     late.chain(parcels.filter_map(|step| undone(evidence, step))).collect()
@@ -86,7 +88,8 @@ fn late(evidence: &Evidence, call: &Call) -> Option<Violation> {
     }
     let until = recorded_at.unwrap_or(evidence.ended_at);
     let disturbed = evidence.was_disturbed(call.node, replied_at, until);
-    if disturbed || lost_its_lease(evidence, &key, replied_at, until) {
+    let elsewhere = called_the_carrier_alone(evidence, call, replied_at, until);
+    if disturbed || elsewhere || lost_its_lease(evidence, &key, replied_at, until) {
         return None;
     }
     Some(match recorded_at {
@@ -106,6 +109,20 @@ fn committed_at(evidence: &Evidence, call: &Call) -> Timestamp {
         _ => false,
     });
     committed.map_or(Timestamp::EPOCH, |record| record.at)
+}
+
+/// Whether the task that heard the reply went on with calls to the carrier, and with no other: then
+/// they are what its record waited for.
+fn called_the_carrier_alone(
+    evidence: &Evidence,
+    booking: &Call,
+    from: Timestamp,
+    until: Timestamp,
+) -> bool {
+    let of_it = |call: &&Call| (call.node, call.task) == (booking.node, booking.task);
+    let calls = evidence.calls.iter().filter(of_it);
+    let mut calls = calls.filter(|call| call.begun >= from && call.begun <= until).peekable();
+    calls.peek().is_some() && calls.all(|call| call.api == "carrier")
 }
 
 /// Whether somebody else had taken the parcel over when the reply came.
@@ -232,6 +249,23 @@ mod tests {
         let late = || recorded_at(Some(15_000));
         assert_eq!(check(&late().evidence()).violations.len(), 1);
         assert_eq!(check(&late().live(20.0).evidence()), Finding::default());
+    }
+
+    #[test]
+    fn another_call_to_the_carrier_excuses_a_delay_and_one_to_the_gateway_does_not() {
+        let then = |endpoint, key| {
+            recorded_at(Some(9_000)).call(0, 7, endpoint, key, 1_001, 8_000, "unknown", None)
+        };
+        assert_eq!(check(&then("RegBook", "ORD-1/2").evidence()), Finding::default());
+        assert_eq!(check(&then("send/omni", "ORD-1:shipped").evidence()).violations.len(), 1);
+    }
+
+    #[test]
+    fn that_the_carrier_had_it_already_is_no_yes_that_a_notification_could_undo() {
+        let again = Builder::new(1)
+            .booking("ORD-1-1", "650000000011", 990)
+            .call(0, 7, "RegBook", "ORD-1/1", 1_980, 2_000, "duplicate", Some(200));
+        assert_eq!(check(&again.evidence()), Finding::default());
     }
 
     #[test]

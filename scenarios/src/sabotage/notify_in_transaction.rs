@@ -77,7 +77,7 @@ impl Tap for TellsInside {
                 return Err(Error::Engine { op: "settle-parcel", reason });
             }
         };
-        transaction.settle_notice(&key, NoticeOutcome::Sent { msg_key }, now);
+        transaction.settle_notice(&key, None, NoticeOutcome::Sent { msg_key }, now);
         transaction.commit().await
     }
 }

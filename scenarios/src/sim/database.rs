@@ -10,9 +10,9 @@ use oms_core::env::Hands;
 use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
-    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows,
-    SignedUp, Store, TakePermits, UnitOfWork, Written,
+    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, Lease, MemberPart, MemberView,
+    NoticeKey, NoticeOutcome, NoticeWork, Operated, Operation, OrderView, ParcelOutcome,
+    ParcelWork, Permits, Result, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 
 use super::disk::Power;
@@ -141,7 +141,18 @@ impl FaultyStore {
         op: &'static str,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let Some((place, fault)) = self.faults.hit(op) else { return work.await };
+        self.faults.disturbed(op, work).await
+    }
+}
+
+impl StoreFaults {
+    /// One use of `op`, and what the faults make of it.
+    async fn disturbed<T>(
+        &self,
+        op: &'static str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let Some((place, fault)) = self.hit(op) else { return work.await };
         let failed = |reason: &str| Err(Error::Engine { op, reason: reason.to_owned() });
         match fault.kind {
             Kind::Busy => Err(Error::Busy { op }),
@@ -154,12 +165,12 @@ impl FaultyStore {
             Kind::PowerCut => {
                 // What it answers, nobody is there to hear.
                 let _ = work.await;
-                self.faults.cut_power(place);
+                self.cut_power(place);
                 std::future::pending().await
             }
             // `slow`: it takes longer, and then it is done.
             _ => {
-                self.faults.clock.sleep(fault.by.unwrap_or_default()).await;
+                self.clock.sleep(fault.by.unwrap_or_default()).await;
                 work.await
             }
         }
@@ -233,7 +244,43 @@ impl Store for FaultyStore {
         self.disturbed("rows", self.inner.rows()).await
     }
     async fn begin<'h>(&self, hands: &'h mut Hands) -> Result<Box<dyn UnitOfWork + 'h>> {
-        self.disturbed("begin", self.inner.begin(hands)).await
+        let inner = self.disturbed("begin", self.inner.begin(hands)).await?;
+        Ok(Box::new(FaultyUnit { inner, faults: self.faults.clone() }))
+    }
+}
+
+/// A held transaction whose end a plan's faults are done to, under the name of `commit`.
+struct FaultyUnit<'h> {
+    inner: Box<dyn UnitOfWork + 'h>,
+    faults: Arc<StoreFaults>,
+}
+
+#[async_trait]
+impl UnitOfWork for FaultyUnit<'_> {
+    fn settle_parcel(&mut self, work: &ParcelWork, outcome: ParcelOutcome, now: Timestamp) {
+        self.inner.settle_parcel(work, outcome, now);
+    }
+    fn settle_notice(
+        &mut self,
+        key: &NoticeKey,
+        lease: Option<&Lease>,
+        outcome: NoticeOutcome,
+        now: Timestamp,
+    ) {
+        self.inner.settle_notice(key, lease, outcome, now);
+    }
+    async fn order(&self, id: &str) -> Result<Option<OrderView>> {
+        self.inner.order(id).await
+    }
+    fn keep_member(&mut self, member: &Member, part: MemberPart, now: Timestamp) {
+        self.inner.keep_member(member, part, now);
+    }
+    async fn commit(self: Box<Self>) -> Result<Written> {
+        let FaultyUnit { inner, faults } = *self;
+        faults.disturbed("commit", inner.commit()).await
+    }
+    fn roll_back(self: Box<Self>) {
+        self.inner.roll_back();
     }
 }
 

@@ -9,13 +9,13 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::failure::Result;
 use super::settle::Right;
-use super::{Shared, members, notices, settle};
+use super::{Shared, members, notices, query, settle};
 use crate::env::{TaskId, current_task};
 use crate::member::Member;
 use crate::policy::OrderPolicy;
 use crate::store::{
-    self, MemberPart, NoticeKey, NoticeOutcome, ParcelKey, ParcelOutcome, ParcelWork, UnitOfWork,
-    Written,
+    self, Lease, MemberPart, NoticeKey, NoticeOutcome, OrderView, ParcelKey, ParcelOutcome,
+    ParcelWork, UnitOfWork, Written,
 };
 
 /// The name that it has in the history.
@@ -32,7 +32,7 @@ pub(super) struct HeldTransaction {
 
 enum Write {
     Parcel { key: ParcelKey, token: i64, outcome: ParcelOutcome, now: Timestamp },
-    Notice { key: NoticeKey, outcome: NoticeOutcome, now: Timestamp },
+    Notice { key: NoticeKey, token: Option<i64>, outcome: NoticeOutcome, now: Timestamp },
     Member { member: Box<Member>, part: MemberPart, now: Timestamp },
 }
 
@@ -57,8 +57,20 @@ impl UnitOfWork for HeldTransaction {
         self.writes.push(Write::Parcel { key, token, outcome, now });
     }
 
-    fn settle_notice(&mut self, key: &NoticeKey, outcome: NoticeOutcome, now: Timestamp) {
-        self.writes.push(Write::Notice { key: key.clone(), outcome, now });
+    fn settle_notice(
+        &mut self,
+        key: &NoticeKey,
+        lease: Option<&Lease>,
+        outcome: NoticeOutcome,
+        now: Timestamp,
+    ) {
+        let (key, token) = (key.clone(), lease.map(|lease| lease.token));
+        self.writes.push(Write::Notice { key, token, outcome, now });
+    }
+
+    async fn order(&self, id: &str) -> store::Result<Option<OrderView>> {
+        let id = id.to_owned();
+        self.shared.read_unobserved(OP, move |db| query::order(db, &id)).await
     }
 
     fn keep_member(&mut self, member: &Member, part: MemberPart, now: Timestamp) {
@@ -74,6 +86,8 @@ impl UnitOfWork for HeldTransaction {
         self.end(matches!(written, Ok(Written::Done)));
         written
     }
+
+    fn roll_back(self: Box<Self>) {}
 }
 
 impl Drop for HeldTransaction {
@@ -89,7 +103,9 @@ fn write(db: &Connection, policy: &dyn OrderPolicy, writes: &[Write]) -> Result<
             Write::Parcel { key, token, outcome, .. } => {
                 settle::parcel_right(db, key, *token, outcome)?
             }
-            Write::Notice { key, outcome, .. } => notices::notice_right(db, key, outcome)?,
+            Write::Notice { key, token, outcome, .. } => {
+                notices::notice_right(db, key, *token, outcome)?
+            }
             Write::Member { member, .. } => members::member_right(db, member)?,
         };
         if right == Right::Lost {
@@ -101,8 +117,8 @@ fn write(db: &Connection, policy: &dyn OrderPolicy, writes: &[Write]) -> Result<
             Write::Parcel { key, token, outcome, now } => {
                 settle::parcel(db, policy, key, *token, outcome, *now)?;
             }
-            Write::Notice { key, outcome, now } => {
-                notices::notice(db, policy, key, None, outcome, *now)?;
+            Write::Notice { key, token, outcome, now } => {
+                notices::notice(db, policy, key, *token, outcome, *now)?;
             }
             Write::Member { member, part, now } => members::keep(db, member, *part, *now)?,
         }

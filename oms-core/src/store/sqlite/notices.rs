@@ -12,7 +12,7 @@ use crate::state::{By, NoticeState};
 use crate::store::{NoticeKey, NoticeOutcome, Tries, Written};
 
 /// Writes `outcome` of a step taken under the fencing token `token`; without one, of a notification
-/// that was born in this very transaction.
+/// that nobody has claimed: it may be born in this very transaction.
 pub(super) fn notice(
     db: &Connection,
     policy: &dyn OrderPolicy,
@@ -43,11 +43,12 @@ pub(super) fn notice(
 pub(super) fn notice_right(
     db: &Connection,
     key: &NoticeKey,
+    token: Option<i64>,
     outcome: &NoticeOutcome,
 ) -> Result<Right> {
     let aggregate = load(db, key)?;
     let born = aggregate.notice(&key.event).ok();
-    Ok(born.map_or(Right::Held, |at| right_of(&aggregate.notices[at], None, outcome)))
+    Ok(born.map_or(Right::Held, |at| right_of(&aggregate.notices[at], token, outcome)))
 }
 
 fn load(db: &Connection, key: &NoticeKey) -> Result<Aggregate> {
