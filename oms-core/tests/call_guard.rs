@@ -57,6 +57,12 @@ async fn call(env: &Env, guard: &Guard) -> Outcome<()> {
     guard.call(&hands(), &context(env), request(true), read).await
 }
 
+/// A call about the order of this number.
+async fn call_about(env: &Env, guard: &Guard, order: u32) -> Outcome<()> {
+    let context = Context { key: format!("ORD-{order}/1"), ..context(env) };
+    guard.call(&hands(), &context, request(true), read).await
+}
+
 /// Answers one after the other, then 200 for ever.
 fn answers(replies: impl IntoIterator<Item = Reply>) -> Arc<Scripted> {
     let replies = Mutex::new(replies.into_iter().collect::<VecDeque<_>>());
@@ -172,8 +178,8 @@ async fn the_wait_for_a_permit_never_eats_the_time_of_the_call() {
 async fn the_breaker_opens_probes_and_closes_and_costs_no_attempt() {
     let (env, recorder) = statuses(&[500; 10]);
     let guard = guard(&env);
-    for _ in 0..10 {
-        assert_eq!(call(&env, &guard).await.name(), "unknown");
+    for order in 0..10 {
+        assert_eq!(call_about(&env, &guard, order).await.name(), "unknown");
     }
     let refused = call(&env, &guard).await;
     assert!(matches!(refused, Outcome::NotProcessed { spent: false, .. }), "{refused:?}");
@@ -191,8 +197,8 @@ async fn refused_connections_open_the_breaker_and_refused_orders_do_not() {
     let not_sent = || Err(TransportError::NotSent { reason: "no connection".to_owned() });
     let (env, recorder) = env(answers((0..10).map(|_| not_sent())), Scripted::none());
     let of_connections = guard(&env);
-    for _ in 0..10 {
-        call(&env, &of_connections).await;
+    for order in 0..10 {
+        call_about(&env, &of_connections, order).await;
     }
     assert_eq!(breaker_events(&recorder), ["open"]);
     let (env, recorder) = statuses(&[400; 40]);
@@ -204,11 +210,41 @@ async fn refused_connections_open_the_breaker_and_refused_orders_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_order_that_is_never_answered_closes_the_way_for_no_other() {
+    let lost = || Err(TransportError::MaybeSent { reason: "reset".to_owned(), timed_out: false });
+    let (env, recorder) = env(answers((0..30).map(|_| lost())), Scripted::none());
+    let guard = guard(&env);
+    for _ in 0..30 {
+        assert_eq!(call_about(&env, &guard, 1).await.name(), "unknown");
+    }
+    assert_eq!(call_about(&env, &guard, 2).await, Outcome::Done(()));
+    assert!(breaker_events(&recorder).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_about_two_orders_pauses_all_though_too_few_are_under_way_for_the_breaker() {
+    let lost = || Err(TransportError::MaybeSent { reason: "reset".to_owned(), timed_out: false });
+    let (env, recorder) = env(answers((0..11).map(|_| lost())), Scripted::none());
+    let guard = guard(&env);
+    for call in 0..9 {
+        assert_eq!(wait_of(&call_about(&env, &guard, call % 2).await), None);
+    }
+    let mut wait = SECOND * 15;
+    for call in 9..11 {
+        assert_eq!(wait_of(&call_about(&env, &guard, call % 2).await), Some(wait));
+        env.clock.sleep(wait).await;
+        wait *= 2;
+    }
+    assert_eq!(call_about(&env, &guard, 1).await, Outcome::Done(()));
+    assert!(breaker_events(&recorder).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_breaker_that_opens_while_a_permit_is_waited_for_stops_the_call() {
     let (env, recorder) = statuses(&[500; 10]);
     let ten = Calls { windows: vec![Window { calls: 10, per: SECOND }], ..calls() };
     let guard = guard_with(&env, &ten);
-    let waiting = (0..20).map(|_| call(&env, &guard));
+    let waiting = (0..20).map(|order| call_about(&env, &guard, order));
     let outcomes = futures_util::future::join_all(waiting).await;
     let unsent =
         outcomes.iter().filter(|o| matches!(o, Outcome::NotProcessed { spent: false, .. }));
@@ -343,8 +379,8 @@ async fn a_line_that_stays_dead_is_probed_ever_more_rarely_for_it_may_be_a_ban()
     let cut = || Err(TransportError::MaybeSent { reason: "reset".to_owned(), timed_out: false });
     let (env, recorder) = env(Scripted::new(move |_, _| async move { cut() }), Scripted::none());
     let guard = guard(&env);
-    for _ in 0..5_000 {
-        call(&env, &guard).await;
+    for order in 0..5_000 {
+        call_about(&env, &guard, order % 20).await;
         env.clock.sleep(SECOND).await;
     }
     let events = recorder.events().into_iter();

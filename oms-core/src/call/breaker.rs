@@ -3,6 +3,9 @@
 //! It counts over the last calls, as Resilience4j does: it opens when enough calls were seen and
 //! too many of them failed, or too many were slow. It says "not now", never "failed": an open
 //! breaker costs no attempt.
+//!
+//! An order whose calls are never answered says nothing of the API, however often it is tried: of
+//! the calls in the window only a few may be one order's.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -41,6 +44,7 @@ impl Phase {
 pub struct Ticket {
     generation: u64,
     number: u64,
+    subject: Option<u64>,
 }
 
 /// What became of a call that was let through.
@@ -65,6 +69,7 @@ pub enum Ended {
 struct Seen {
     failed: bool,
     slow: bool,
+    subject: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -113,11 +118,11 @@ impl Breaker {
         }
     }
 
-    /// Lets a call through.
+    /// Lets a call through. `subject` stands for the order that it is about, if it is about one.
     ///
     /// # Errors
     /// How long to wait, as [`Breaker::wait`] has it.
-    pub fn admit(&mut self, now: Timestamp) -> Result<Ticket, Duration> {
+    pub fn admit(&mut self, now: Timestamp, subject: Option<u64>) -> Result<Ticket, Duration> {
         if let Some(wait) = self.wait(now) {
             return Err(wait);
         }
@@ -125,7 +130,7 @@ impl Breaker {
             self.enter(State::HalfOpen { under_way: BTreeMap::new(), succeeded: 0 });
         }
         self.tickets += 1;
-        let ticket = Ticket { generation: self.generation, number: self.tickets };
+        let ticket = Ticket { generation: self.generation, number: self.tickets, subject };
         let patience = self.probe_patience;
         if let State::HalfOpen { under_way, .. } = &mut self.state {
             under_way.retain(|_, began| now < *began + patience);
@@ -139,11 +144,14 @@ impl Breaker {
         if ticket.generation != self.generation {
             return;
         }
-        let seen = self.seen(ended);
+        let seen = self.seen(ended, ticket.subject);
         match &mut self.state {
             State::Open { .. } => {}
             State::Closed(window) => {
-                window.extend(seen);
+                if let Some(seen) = seen {
+                    make_room(window, seen.subject, &self.settings);
+                    window.push_back(seen);
+                }
                 while window.len() > self.settings.window_calls.max(1) {
                     window.pop_front();
                 }
@@ -157,7 +165,7 @@ impl Breaker {
                 }
                 match seen {
                     None => {}
-                    Some(Seen { failed: false, slow: false }) => *succeeded += 1,
+                    Some(Seen { failed: false, slow: false, .. }) => *succeeded += 1,
                     Some(_) => return self.open(now),
                 }
                 if *succeeded >= self.settings.probes.max(1) {
@@ -167,11 +175,11 @@ impl Breaker {
         }
     }
 
-    fn seen(&self, ended: Ended) -> Option<Seen> {
+    fn seen(&self, ended: Ended, subject: Option<u64>) -> Option<Seen> {
         let slow = |took: Duration| took >= self.settings.slow_call;
         match ended {
-            Ended::Answered { took } => Some(Seen { failed: false, slow: slow(took) }),
-            Ended::Failed { took } => Some(Seen { failed: true, slow: slow(took) }),
+            Ended::Answered { took } => Some(Seen { failed: false, slow: slow(took), subject }),
+            Ended::Failed { took } => Some(Seen { failed: true, slow: slow(took), subject }),
             Ended::Silent => None,
         }
     }
@@ -191,6 +199,20 @@ impl Breaker {
     fn enter(&mut self, state: State) {
         self.state = state;
         self.generation += 1;
+    }
+}
+
+/// Of the calls that the breaker needs to open, this part may be about one order.
+const ONE_ORDERS_PART: usize = 4;
+
+/// Drops an order's oldest call where it has its part of the window already.
+fn make_room(window: &mut VecDeque<Seen>, subject: Option<u64>, settings: &config::Breaker) {
+    let most = (settings.calls_min / ONE_ORDERS_PART).max(1);
+    let is_its = |seen: &Seen| subject.is_some() && seen.subject == subject;
+    if window.iter().filter(|seen| is_its(seen)).count() >= most
+        && let Some(oldest) = window.iter().position(is_its)
+    {
+        window.remove(oldest);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The one way by which a call goes out: breaker, permit, deadline, one request, its meaning.
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +29,17 @@ pub struct Context {
     pub key: String,
     /// The end of the lease: a call that might last longer is not begun.
     pub not_after: Timestamp,
+}
+
+impl Context {
+    /// What stands for the order that the call is about; `None` when it is about none.
+    fn subject(&self) -> Option<u64> {
+        let end = self.key.find(['/', ':'])?;
+        // The same in every process: it has no key of its own.
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.key.as_bytes()[..end]);
+        Some(hasher.finish())
+    }
 }
 
 /// One request to an API.
@@ -117,6 +130,8 @@ struct Shared {
     ban_wait: Duration,
     silence: Duration,
     pauses: Arc<dyn PausePolicy>,
+    /// So many calls in a row without an answer are a silence.
+    silent_calls_max: usize,
     permits: Permits,
     breaker: Mutex<Breaker>,
     pause: Mutex<Pause>,
@@ -127,8 +142,12 @@ struct Shared {
 struct Pause {
     /// 429 in a row.
     streak: u32,
-    /// Probes in a row that brought no answer.
+    /// Pauses in a row because of silence.
     unanswered: u32,
+    /// Calls in a row that brought no answer.
+    silent_calls: usize,
+    /// The orders that they were about.
+    silent_orders: BTreeSet<u64>,
     set_at: Timestamp,
     until: Timestamp,
     why: Option<Brake>,
@@ -138,6 +157,21 @@ impl Pause {
     /// Calls that were under way together are told the same once each: that is one pause.
     fn covers(&self, brake: Brake, begun: Timestamp, now: Timestamp) -> bool {
         self.why == Some(brake) && begun <= self.set_at && now < self.until
+    }
+
+    /// Learns whether a call about `order` was answered at all. Whether `calls` in a row were not,
+    /// and those not about one order alone: a breaker opens only where more orders are under way,
+    /// and a ban that each call begins anew must end here too.
+    fn hear(&mut self, answered: bool, order: Option<u64>, calls: usize) -> bool {
+        if answered {
+            self.unanswered = 0;
+            self.silent_calls = 0;
+            self.silent_orders.clear();
+            return false;
+        }
+        self.silent_calls = self.silent_calls.saturating_add(1);
+        self.silent_orders.extend(order);
+        self.silent_calls >= calls && self.silent_orders.len() > 1
     }
 
     /// Begins or lengthens it.
@@ -174,6 +208,8 @@ impl Guard {
         let pause = Pause {
             streak: 0,
             unanswered: 0,
+            silent_calls: 0,
+            silent_orders: BTreeSet::new(),
             set_at: Timestamp::EPOCH,
             until: Timestamp::EPOCH,
             why: None,
@@ -191,6 +227,7 @@ impl Guard {
             ban_wait: calls.ban_wait,
             silence: calls.breaker.open_for,
             pauses: env.policies.pauses.clone(),
+            silent_calls_max: calls.breaker.calls_min.max(1),
             permits,
             breaker: Mutex::new(Breaker::new(calls.breaker.clone(), probe_patience)),
             pause: Mutex::new(pause),
@@ -241,7 +278,8 @@ impl Guard {
             [Some(permit), other].into_iter().flatten().for_each(|permit| permit.end(now));
         }
         let reopened = shared.judge(ticket, &answer, begun, now);
-        let pause = shared.pause_after(&answer, reopened, begun, now);
+        let order = context.subject();
+        let pause = shared.pause_after(&answer, reopened, order, begun, now);
         let status = answer.status;
         let outcome = answer.outcome(changes, pause.map(|until| until.since(now)));
         shared.tell_end(context, endpoint, begun, &outcome, status, now);
@@ -320,7 +358,7 @@ impl Shared {
             permit.give_back();
             return Err(too_late());
         }
-        match self.breaker(|breaker| breaker.admit(now)) {
+        match self.breaker(|breaker| breaker.admit(now, context.subject())) {
             Ok(ticket) => Ok((permit, ticket)),
             Err(wait) => {
                 permit.give_back();
@@ -377,14 +415,15 @@ impl Shared {
         &self,
         answer: &Answer<T>,
         reopened: bool,
+        order: Option<u64>,
         begun: Timestamp,
         now: Timestamp,
     ) -> Option<Timestamp> {
+        let is_closed = lock(&self.breaker).phase() == Phase::Closed;
         let mut pause = lock(&self.pause);
-        if answer.status.is_some() {
-            pause.unanswered = 0;
-        }
-        let silent = (reopened && answer.status.is_none()).then_some(Brake::Silent);
+        let answered = answer.status.is_some();
+        let silence = pause.hear(answered, order, self.silent_calls_max) && is_closed;
+        let silent = (!answered && (reopened || silence)).then_some(Brake::Silent);
         let brake = answer.reading.brake.or(silent).filter(|brake| self.pauses.heeds(*brake));
         let Some(brake) = brake else {
             // A call that began after the last pause was answered: the row of 429 is broken.

@@ -27,13 +27,18 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn call(breaker: &mut Breaker, ended: Ended, now: Timestamp) {
-    let ticket = breaker.admit(now).expect("let through");
+    let ticket = breaker.admit(now, None).expect("let through");
     breaker.record(ticket, ended, now);
 }
 
 const GOOD: Ended = Ended::Answered { took: QUICK };
 const BAD: Ended = Ended::Failed { took: QUICK };
 const SLOW: Ended = Ended::Answered { took: Duration::from_secs(4) };
+
+fn call_about(breaker: &mut Breaker, subject: u64, ended: Ended) {
+    let ticket = breaker.admit(at(0), Some(subject)).expect("let through");
+    breaker.record(ticket, ended, at(0));
+}
 
 fn opened() -> Breaker {
     let mut breaker = breaker();
@@ -65,19 +70,45 @@ fn it_opens_at_the_rate_and_not_before_enough_calls_were_seen() {
 }
 
 #[test]
+fn one_order_cannot_open_it_however_often_it_fails_and_several_can() {
+    let mut breaker = breaker();
+    for _ in 0..20 {
+        call_about(&mut breaker, 1, BAD);
+    }
+    assert_eq!(breaker.phase(), Phase::Closed);
+    call_about(&mut breaker, 2, GOOD);
+    call_about(&mut breaker, 3, GOOD);
+    assert_eq!(breaker.phase(), Phase::Closed, "a third failed, and half is needed");
+    call_about(&mut breaker, 1, BAD);
+    call_about(&mut breaker, 2, BAD);
+    assert_eq!(breaker.phase(), Phase::Open, "two orders of three");
+}
+
+#[test]
+fn an_order_that_got_through_is_well_again() {
+    let mut breaker = breaker();
+    for subject in [1, 2] {
+        call_about(&mut breaker, subject, BAD);
+        call_about(&mut breaker, subject, GOOD);
+    }
+    call_about(&mut breaker, 3, GOOD);
+    assert_eq!(breaker.phase(), Phase::Closed);
+}
+
+#[test]
 fn an_open_one_refuses_until_its_time_and_then_lets_a_few_probes_through() {
     let mut breaker = opened();
-    assert_eq!(breaker.admit(at(0)), Err(SECOND * 10));
+    assert_eq!(breaker.admit(at(0), None), Err(SECOND * 10));
     assert_eq!(breaker.wait(at(9)), Some(SECOND));
     assert_eq!(breaker.wait(at(10)), None);
     assert_eq!(breaker.phase(), Phase::Open, "looking changes nothing");
-    let first = breaker.admit(at(10)).unwrap();
+    let first = breaker.admit(at(10), None).unwrap();
     assert_eq!(breaker.phase(), Phase::HalfOpen);
-    let second = breaker.admit(at(10)).unwrap();
-    assert_eq!(breaker.admit(at(10)), Err(PROBE_LOOK), "two probes and no more");
+    let second = breaker.admit(at(10), None).unwrap();
+    assert_eq!(breaker.admit(at(10), None), Err(PROBE_LOOK), "two probes and no more");
     breaker.record(first, GOOD, at(11));
     assert_eq!(breaker.phase(), Phase::HalfOpen, "all probes must succeed");
-    assert_eq!(breaker.admit(at(11)), Err(PROBE_LOOK));
+    assert_eq!(breaker.admit(at(11), None), Err(PROBE_LOOK));
     breaker.record(second, GOOD, at(11));
     assert_eq!(breaker.phase(), Phase::Closed);
 }
@@ -97,8 +128,8 @@ fn a_probe_that_fails_or_is_slow_opens_it_again_for_the_whole_time() {
 fn a_probe_that_says_nothing_makes_room_at_once_and_a_lost_one_in_time() {
     let mut breaker = opened();
     call(&mut breaker, Ended::Silent, at(10));
-    let lost = [breaker.admit(at(10)).unwrap(), breaker.admit(at(10)).unwrap()];
-    assert!(breaker.admit(at(24)).is_err());
+    let lost = [breaker.admit(at(10), None).unwrap(), breaker.admit(at(10), None).unwrap()];
+    assert!(breaker.admit(at(24), None).is_err());
     call(&mut breaker, GOOD, at(25));
     call(&mut breaker, GOOD, at(25));
     assert_eq!(breaker.phase(), Phase::Closed);
@@ -111,11 +142,11 @@ fn a_probe_that_says_nothing_makes_room_at_once_and_a_lost_one_in_time() {
 #[test]
 fn a_call_from_before_the_change_no_longer_counts() {
     let mut breaker = breaker();
-    let early = breaker.admit(at(0)).unwrap();
+    let early = breaker.admit(at(0), None).unwrap();
     for _ in 0..3 {
         call(&mut breaker, BAD, at(0));
     }
-    let probe = breaker.admit(at(10)).unwrap();
+    let probe = breaker.admit(at(10), None).unwrap();
     breaker.record(early, BAD, at(10));
     assert_eq!(breaker.phase(), Phase::HalfOpen);
     breaker.record(probe, GOOD, at(10));
@@ -245,7 +276,7 @@ proptest! {
             match step {
                 Step::Pass(seconds) => now += seconds,
                 Step::Admit => {
-                    let ticket = breaker.admit(at(now));
+                    let ticket = breaker.admit(at(now), None);
                     prop_assert_eq!(ticket.is_ok(), model.admit(now));
                     under_way.extend(ticket.ok().map(|ticket| (ticket, model.calls.len() - 1)));
                 }

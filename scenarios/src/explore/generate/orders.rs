@@ -146,9 +146,6 @@ impl Draft {
         // Bans by a fault, one after the other, must not outlast the gateway's memory of keys.
         self.plan.gateway.ban_for = seconds(20);
         self.plan.oms.messenger.calls.ban_wait = seconds(20);
-        // Of so few calls those of one order would be half, and that opens a breaker.
-        let breaker = &mut self.plan.oms.carrier.calls.breaker;
-        (breaker.calls_min, breaker.window_calls) = (50, 100);
         self.plan.world.patience = Duration::from_hours(5);
     }
 }

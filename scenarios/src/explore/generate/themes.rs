@@ -198,9 +198,6 @@ fn bad_among_good(draft: &mut Draft, dice: Dice) {
     draft.plan.carrier.limits = fake_cj::config::Switch::Off;
     // A token that ends halfway takes a minute, of whichever run it ends in.
     draft.plan.carrier.token_valid_for = fake_cj::Config::default().token_valid_for;
-    // Of so few calls those of one order would be half, and that opens a breaker.
-    let breaker = &mut draft.plan.oms.carrier.calls.breaker;
-    (breaker.calls_min, breaker.window_calls) = (50, 100);
     match dice.chance("refused", 0.6) {
         true => (1..=dice.count("bad", 3, 4)).for_each(|index| orders::refuse(draft, index, dice)),
         false => orders::lose_booking(draft, dice.count("which", 1, 2), dice),
