@@ -153,25 +153,47 @@ struct Pause {
     why: Option<Brake>,
 }
 
+/// No call is to be made until a moment: about this order, or at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Halt {
+    until: Timestamp,
+    all: bool,
+}
+
+/// What so many calls in a row without an answer say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// Nothing: there were not so many.
+    None,
+    /// They were about one order: it waits, and nobody else.
+    OfOne,
+    /// They were about several.
+    OfAll,
+}
+
 impl Pause {
     /// Calls that were under way together are told the same once each: that is one pause.
     fn covers(&self, brake: Brake, begun: Timestamp, now: Timestamp) -> bool {
         self.why == Some(brake) && begun <= self.set_at && now < self.until
     }
 
-    /// Learns whether a call about `order` was answered at all. Whether `calls` in a row were not,
-    /// and those not about one order alone: a breaker opens only where more orders are under way,
-    /// and a ban that each call begins anew must end here too.
-    fn hear(&mut self, answered: bool, order: Option<u64>, calls: usize) -> bool {
+    /// Learns whether a call about `order` was answered at all. `calls` in a row that were not are
+    /// a silence: too few orders are under way for the breaker to open, and a ban that each call
+    /// begins anew must end here too.
+    fn hear(&mut self, answered: bool, order: Option<u64>, calls: usize) -> Silence {
         if answered {
             self.unanswered = 0;
             self.silent_calls = 0;
             self.silent_orders.clear();
-            return false;
+            return Silence::None;
         }
         self.silent_calls = self.silent_calls.saturating_add(1);
         self.silent_orders.extend(order);
-        self.silent_calls >= calls && self.silent_orders.len() > 1
+        match (self.silent_calls >= calls, self.silent_orders.len()) {
+            (false, _) => Silence::None,
+            (true, 0 | 1) => Silence::OfOne,
+            (true, _) => Silence::OfAll,
+        }
     }
 
     /// Begins or lengthens it.
@@ -279,12 +301,12 @@ impl Guard {
         }
         let reopened = shared.judge(ticket, &answer, begun, now);
         let order = context.subject();
-        let pause = shared.pause_after(&answer, reopened, order, begun, now);
+        let halt = shared.pause_after(&answer, reopened, order, begun, now);
         let status = answer.status;
-        let outcome = answer.outcome(changes, pause.map(|until| until.since(now)));
+        let outcome = answer.outcome(changes, halt.map(|halt| halt.until.since(now)));
         shared.tell_end(context, endpoint, begun, &outcome, status, now);
         // Last, for the store is not to be used while the call still counts as under way.
-        if let Some(until) = pause {
+        if let Some(Halt { until, all: true }) = halt {
             shared.permits.block(until).await;
         }
         outcome
@@ -410,7 +432,7 @@ impl Shared {
         })
     }
 
-    /// Until when nobody is to call, if that is what came back.
+    /// Until when no call is to be made, if that is what came back.
     fn pause_after<T>(
         &self,
         answer: &Answer<T>,
@@ -418,12 +440,21 @@ impl Shared {
         order: Option<u64>,
         begun: Timestamp,
         now: Timestamp,
-    ) -> Option<Timestamp> {
+    ) -> Option<Halt> {
         let is_closed = lock(&self.breaker).phase() == Phase::Closed;
         let mut pause = lock(&self.pause);
         let answered = answer.status.is_some();
-        let silence = pause.hear(answered, order, self.silent_calls_max) && is_closed;
-        let silent = (!answered && (reopened || silence)).then_some(Brake::Silent);
+        let silence = match pause.hear(answered, order, self.silent_calls_max) {
+            heard if is_closed && self.pauses.heeds(Brake::Silent) => heard,
+            _ => Silence::None,
+        };
+        if silence == Silence::OfOne && answer.reading.brake.is_none() {
+            let wait = self.wait_unasked(Brake::Silent, &pause);
+            pause.unanswered = pause.unanswered.saturating_add(1);
+            return Some(Halt { until: now + wait, all: false });
+        }
+        let silent = !answered && (reopened || silence == Silence::OfAll);
+        let silent = silent.then_some(Brake::Silent);
         let brake = answer.reading.brake.or(silent).filter(|brake| self.pauses.heeds(*brake));
         let Some(brake) = brake else {
             // A call that began after the last pause was answered: the row of 429 is broken.
@@ -438,7 +469,7 @@ impl Shared {
             if brake == Brake::Banned {
                 pause.until = pause.until.max(now + wait);
             }
-            return Some(pause.until);
+            return Some(Halt { until: pause.until, all: true });
         }
         let until = pause.set(brake, wait, now);
         drop(pause);
@@ -446,7 +477,7 @@ impl Shared {
         tracing::warn!(quota, why, %until, "no calls for a while");
         let event = Event::QuotaBlocked { quota: quota.to_owned(), until, why: why.to_owned() };
         self.observer.observe(now, event);
-        Some(until)
+        Some(Halt { until, all: true })
     }
 
     /// How long to leave the API alone when it does not say.

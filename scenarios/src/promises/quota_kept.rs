@@ -214,8 +214,8 @@ fn quota_of(call: &Call) -> &str {
     }
 }
 
-/// From when the other nodes could know of a block: at once, unless a fault of the store kept the
-/// node that was told from writing it down.
+/// From when the other nodes could know of a block: at once, unless a fault of the store or its own
+/// death kept the node that was told from writing it down.
 fn written(evidence: &Evidence, block: &Record) -> Timestamp {
     const WRITE: &str = "block-quota";
     let hindered = evidence.faults.iter().any(|count| {
@@ -223,13 +223,15 @@ fn written(evidence: &Evidence, block: &Record) -> Timestamp {
         let named = count.fault.endpoint.as_deref().is_none_or(|endpoint| endpoint == WRITE);
         of_store && named && count.times > 0
     });
-    if !hindered {
+    if !hindered && forgotten(evidence, block) >= block.at + KNOWN_WITHIN {
         return block.at;
     }
-    let write = evidence.records.iter().find(|record| {
-        let done = matches!(&record.what, What::Oms(Event::TxEnd { op, committed: true, .. })
-            if op == WRITE);
-        done && record.node == block.node && record.at >= block.at
+    let of_node = evidence.records.iter().skip_while(|record| !std::ptr::eq(*record, block));
+    let mut of_node = of_node
+        .filter(|record| record.node == block.node)
+        .take_while(|record| !matches!(record.what, What::Drill(Step::NodeCrashed)));
+    let write = of_node.find(|record| {
+        matches!(&record.what, What::Oms(Event::TxEnd { op, committed: true, .. }) if op == WRITE)
     });
     write.map_or(Timestamp::MAX, |record| record.at)
 }
@@ -407,6 +409,9 @@ mod tests {
         assert_eq!(by(slow(told()), 0), 1, "the node that was told knows");
         assert_eq!(by(slow(told()).crash(0, 2_000), 0), 0, "unless it died over it");
         assert_eq!(by(told().crash(0, 2_000), 0), 1, "and nothing hindered the write");
+        assert_eq!(by(told().crash(0, 1_005), 0), 0, "unless it died at once");
+        let in_time = told().tx(0, 3, "block-quota", 1_002, 1_003).crash(0, 1_005);
+        assert_eq!(by(in_time, 0), 1, "and it had written before");
         let written = slow(told()).tx(0, 3, "block-quota", 2_000, 2_000);
         assert_eq!(by(written, 1), 1, "written in time");
     }
