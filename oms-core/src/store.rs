@@ -7,8 +7,11 @@
 //! Every write can be repeated: a caller that did not learn whether its commit happened
 //! ([`Error::CommitUnknown`]) calls again with the same arguments and gets the same answer.
 
+mod aggregate;
+mod claiming;
 pub mod group_commit;
 mod patience;
+mod quota;
 pub mod sqlite;
 mod view;
 

@@ -5,12 +5,11 @@
 //! (under the simulator) the callers themselves run what waits, on one connection that outlives
 //! them.
 //!
-//! Read in this order: `schema.sql`, `aggregate` (an order as one transaction sees it), `claim`,
-//! `settle`, `notices`, `operate`, `quota`.
+//! Read in this order: `schema.sql`, `records` (an order's rows; what is done to them is in
+//! `store/aggregate.rs`), `claim`, `settle`, `notices`, `operate`, `quota`.
 //!
 //! [`group_commit`]: super::group_commit
 
-mod aggregate;
 mod claim;
 mod connect;
 pub(super) mod failure;
@@ -22,6 +21,7 @@ mod notices;
 mod operate;
 mod query;
 mod quota;
+mod records;
 mod reports;
 mod row;
 mod settle;

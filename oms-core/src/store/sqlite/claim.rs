@@ -7,20 +7,15 @@ use std::fmt::Display;
 use clockwork::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::aggregate::{Edge, log};
 use super::failure::{Failure, Result};
 use super::members;
+use super::records::log;
 use super::row::{Columns, micros};
 use crate::order::Order;
-use crate::state::{By, NoticeState, ParcelState};
+use crate::store::claiming::{self, UNREADABLE, VANISHED, nothing};
 use crate::store::{
     About, Claim, Claimed, Intent, Lease, NoticeKey, NoticeWork, ParcelKey, ParcelWork,
 };
-
-/// What is said of work whose order cannot be read.
-const UNREADABLE: &str = "its order cannot be read; mend its content, then set it due";
-/// What is said of work whose worker did not come back.
-const VANISHED: &str = "its worker did not come back";
 
 const NEXT_PARCEL: &str =
     "SELECT due_at FROM parcels WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
@@ -48,11 +43,6 @@ pub(super) fn parcels(db: &Connection, claim: &Claim) -> Result<Claimed<ParcelWo
 /// What [`parcels`] would give at `now`, if that is nothing.
 pub(super) fn no_parcels(db: &Connection, now: Timestamp) -> Result<Option<Claimed<ParcelWork>>> {
     Ok(nothing(next_due(db, NEXT_PARCEL)?, now))
-}
-
-fn nothing<W>(next_due: Option<Timestamp>, now: Timestamp) -> Option<Claimed<W>> {
-    let due = next_due.is_some_and(|due| due <= now);
-    (!due).then(|| Claimed { work: Vec::new(), next_due, taken: Vec::new() })
 }
 
 /// A row that is due, already under its new lease; `left_behind` is the end of one that ran out.
@@ -122,8 +112,7 @@ fn lease(row: &Columns<'_>, at: usize, claim: &Claim) -> Result<(Lease, Option<T
     let held: Option<String> = row.maybe_text(at)?;
     let token: i64 = row.get(at + 1)?;
     let until = row.maybe_moment(at + 2)?;
-    let lease = Lease { worker: claim.worker.clone(), token: token + 1, until: claim.until };
-    Ok((lease, held.and(until)))
+    Ok((claiming::lease(claim, token), held.and(until)))
 }
 
 /// The five columns of an intent, from `at` on.
@@ -145,20 +134,13 @@ fn take_over(
     left_at: Timestamp,
     now: Timestamp,
 ) -> Result<()> {
-    match work.state {
-        ParcelState::Intended => {
-            let (from, to) = (work.state.as_str(), ParcelState::Unknown);
-            let key = work.key.to_string();
-            let edge =
-                Edge { entity: "parcel", key, from: Some(from), to: to.as_str(), by: By::Core };
-            log(db, now, &edge)?;
-            work.state = to;
-            work.unknown_since = Some(now);
-        }
-        ParcelState::Unknown => {}
-        _ => return Ok(()),
+    let taken = claiming::take_over(work, left_at, now);
+    if let Some(edge) = &taken.edge {
+        log(db, now, edge)?;
     }
-    work.sent_until = work.sent_until.max(Some(left_at.min(now)));
+    if !taken.in_doubt {
+        return Ok(());
+    }
     let sql = "UPDATE parcels SET reason = ?3 WHERE order_id = ?1 AND number = ?2";
     db.prepare_cached(sql)?.execute(params![work.key.order, work.key.number, VANISHED])?;
     Ok(())
@@ -196,21 +178,12 @@ pub(super) fn notices(db: &Connection, claim: &Claim) -> Result<Claimed<NoticeWo
     let mut taken = Vec::new();
     let mut work = Vec::new();
     for Due { work: mut due, left_behind } in due_notices(db, claim)? {
-        let from = due.state;
         if left_behind.is_some() {
-            taken.push((due.key.to_string(), from.to_string()));
+            taken.push((due.key.to_string(), due.state.to_string()));
         }
-        due.state = match (from, left_behind) {
-            (NoticeState::Queued, _) => NoticeState::Sending,
-            (NoticeState::Sending, Some(_)) => NoticeState::Unknown,
-            (other, _) => other,
-        };
-        if due.state != from {
-            let (from, to) = (Some(from.as_str()), due.state.as_str());
-            let key = due.key.to_string();
-            log(db, claim.now, &Edge { entity: "notice", key, from, to, by: By::Core })?;
+        if let Some(edge) = claiming::begin_sending(&mut due, left_behind.is_some(), claim.now) {
+            log(db, claim.now, &edge)?;
         }
-        due.first_sent_at = due.first_sent_at.or(Some(claim.now));
         lease_notice(db, &due)?;
         if let About::Order { invoices, .. } = &mut due.about {
             *invoices = invoices_of(db, &due.key.order)?;

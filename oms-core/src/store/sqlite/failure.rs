@@ -1,6 +1,7 @@
 //! What goes wrong inside a use case, before the use case's name is put to it.
 
 use crate::store::Error;
+use crate::store::aggregate::Corrupt;
 
 /// A step inside a transaction that failed.
 #[derive(Debug)]
@@ -22,6 +23,12 @@ pub(in crate::store) type Result<T> = std::result::Result<T, Failure>;
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Failure {
         Failure::Engine(error)
+    }
+}
+
+impl From<Corrupt> for Failure {
+    fn from(Corrupt { table, reason }: Corrupt) -> Failure {
+        Failure::Corrupt { table, reason }
     }
 }
 

@@ -8,11 +8,11 @@ use rusqlite::Connection;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::failure::Result;
-use super::settle::Right;
 use super::{Shared, members, notices, query, settle};
 use crate::env::{TaskId, current_task};
 use crate::member::Member;
 use crate::policy::OrderPolicy;
+use crate::store::aggregate::Right;
 use crate::store::{
     self, Lease, MemberPart, NoticeKey, NoticeOutcome, OrderView, ParcelKey, ParcelOutcome,
     ParcelWork, UnitOfWork, Written,

@@ -3,10 +3,11 @@
 use clockwork::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::aggregate::{Edge, log_all};
 use super::failure::{Failure, Result};
+use super::records::log_all;
 use crate::order::{Order, hash_of};
 use crate::state::{By, OrderState, ParcelState};
+use crate::store::aggregate::Edge;
 use crate::store::{Ingested, ParcelKey};
 
 /// Keeps `order` with its parcels, due now. A rejected one has no parcels: nothing is to be done.

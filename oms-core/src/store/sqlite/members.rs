@@ -3,10 +3,10 @@
 use clockwork::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::aggregate::Aggregate;
 use super::failure::Result;
-use super::settle::Right;
+use super::records;
 use crate::member::{Member, WELCOME};
+use crate::store::aggregate::Right;
 use crate::store::{MemberPart, Recipient, SignedUp};
 
 /// Keeps `member` whole, with its welcome message due now.
@@ -74,9 +74,9 @@ pub(super) fn keep(
             }
         }
         MemberPart::Welcome => {
-            let mut outbox = Aggregate::of_member(db, &member.welcome().order)?;
+            let mut outbox = records::of_member(db, &member.welcome().order)?;
             outbox.bear_notice(WELCOME.to_owned(), now);
-            outbox.save(db, now)?;
+            records::save(db, &outbox, now)?;
         }
     }
     Ok(())

@@ -3,13 +3,11 @@
 use clockwork::Timestamp;
 use rusqlite::Connection;
 
-use super::aggregate::{Aggregate, Notice};
-use super::failure::{Failure, Result};
-use super::reports;
-use super::settle::{Right, right};
+use super::failure::Result;
+use super::{records, reports};
 use crate::policy::OrderPolicy;
-use crate::state::{By, NoticeState};
-use crate::store::{NoticeKey, NoticeOutcome, Tries, Written};
+use crate::store::aggregate::Right;
+use crate::store::{NoticeKey, NoticeOutcome, Written};
 
 /// Writes `outcome` of a step taken under the fencing token `token`; without one, of a notification
 /// that nobody has claimed: it may be born in this very transaction.
@@ -21,21 +19,15 @@ pub(super) fn notice(
     outcome: &NoticeOutcome,
     now: Timestamp,
 ) -> Result<Written> {
-    let mut aggregate = load(db, key)?;
-    let at = aggregate.notice(&key.event)?;
-    match right_of(&aggregate.notices[at], token, outcome) {
+    let mut aggregate = records::load_owning(db, key)?;
+    match aggregate.settle_notice(&key.event, token, outcome, now)? {
         Right::Held => {}
         Right::Repeated => return Ok(Written::Done),
         Right::Lost => return Ok(Written::Fenced),
     }
-    if token.is_none() && aggregate.notices[at].state == NoticeState::Queued {
-        aggregate.walk_notice(at, NoticeState::Sending, By::Core)?;
-        aggregate.notices[at].first_sent_at = Some(now);
-    }
-    settle(&mut aggregate, at, outcome, now)?;
-    reports::apply_early(db, &mut aggregate, at)?;
+    reports::apply_early(db, &mut aggregate, &key.event)?;
     aggregate.follow(policy, now)?;
-    aggregate.save(db, now)?;
+    records::save(db, &aggregate, now)?;
     Ok(Written::Done)
 }
 
@@ -46,130 +38,5 @@ pub(super) fn notice_right(
     token: Option<i64>,
     outcome: &NoticeOutcome,
 ) -> Result<Right> {
-    let aggregate = load(db, key)?;
-    let born = aggregate.notice(&key.event).ok();
-    Ok(born.map_or(Right::Held, |at| right_of(&aggregate.notices[at], token, outcome)))
-}
-
-fn load(db: &Connection, key: &NoticeKey) -> Result<Aggregate> {
-    Aggregate::owning(db, key)?
-        .ok_or_else(|| Failure::corrupt("orders", format!("{} missing", key.order)))
-}
-
-fn right_of(notice: &Notice, token: Option<i64>, outcome: &NoticeOutcome) -> Right {
-    match token {
-        Some(token) => right(&notice.lease, token, name(outcome)),
-        None if notice.lease.settled.as_deref() == Some(name(outcome)) => Right::Repeated,
-        None if notice.lease.token == 0 && notice.is_open() => Right::Held,
-        None => Right::Lost,
-    }
-}
-
-/// The outcome's name, as a repeated write is known by.
-fn name(outcome: &NoticeOutcome) -> &'static str {
-    match outcome {
-        NoticeOutcome::Sent { .. } => "sent",
-        NoticeOutcome::Refused { .. } => "refused",
-        NoticeOutcome::Unknown { .. } => "unknown",
-        NoticeOutcome::NotSent { .. } => "not-sent",
-        NoticeOutcome::PutBack { .. } => "put-back",
-        NoticeOutcome::GivenUp { .. } => "given-up",
-    }
-}
-
-/// The state that an outcome leads to from `from`; `None` where it cannot be one.
-fn target(from: NoticeState, outcome: &NoticeOutcome) -> Option<NoticeState> {
-    use NoticeState::{Queued, Refused, Sending, Sent, Unknown};
-    match (outcome, from) {
-        (NoticeOutcome::Sent { .. }, Sending | Unknown) => Some(Sent),
-        (NoticeOutcome::Refused { .. }, Sending) => Some(Refused),
-        (NoticeOutcome::Unknown { .. }, Sending | Unknown) => Some(Unknown),
-        (NoticeOutcome::NotSent { .. }, Unknown) => Some(Queued),
-        (NoticeOutcome::PutBack { .. }, Sending | Unknown) => Some(from),
-        (NoticeOutcome::GivenUp { .. }, Unknown) => Some(Unknown),
-        _ => None,
-    }
-}
-
-fn settle(
-    aggregate: &mut Aggregate,
-    at: usize,
-    outcome: &NoticeOutcome,
-    now: Timestamp,
-) -> Result<()> {
-    let notice = &aggregate.notices[at];
-    let from = notice.state;
-    let Some(to) = target(from, outcome) else {
-        let key = format!("{}:{}", aggregate.order.id, notice.event);
-        let reason = format!("{key}: `{}` while it is `{from}`", name(outcome));
-        return Err(Failure::corrupt("notices", reason));
-    };
-    // A report is proof that the gateway accepted it, whatever this call saw.
-    let proved = notice.report_code.is_some();
-    let to = if proved { NoticeState::Sent } else { to };
-    aggregate.walk_notice(at, to, By::Core)?;
-    let notice = &mut aggregate.notices[at];
-    notice.lease.give_back(name(outcome));
-    notice.due_at = None;
-    if proved {
-        be_sent(notice, now);
-        return Ok(());
-    }
-    note(notice, from, outcome, now);
-    if let Some(due) = retry_at(outcome) {
-        aggregate.put_back_notice(at, due);
-    }
-    Ok(())
-}
-
-fn retry_at(outcome: &NoticeOutcome) -> Option<Timestamp> {
-    match outcome {
-        NoticeOutcome::Unknown { retry_at, .. }
-        | NoticeOutcome::NotSent { retry_at, .. }
-        | NoticeOutcome::PutBack { retry_at, .. } => Some(*retry_at),
-        _ => None,
-    }
-}
-
-/// What is written beside the state and the due time.
-fn note(notice: &mut Notice, from: NoticeState, outcome: &NoticeOutcome, now: Timestamp) {
-    let spend = |notice: &mut Notice, tries: &Tries| {
-        (notice.attempts, notice.rounds) = (tries.attempts, tries.rounds);
-    };
-    match outcome {
-        NoticeOutcome::Sent { msg_key } => {
-            notice.msg_key = notice.msg_key.take().or_else(|| msg_key.clone());
-            be_sent(notice, now);
-        }
-        NoticeOutcome::Refused { reason } => notice.reason = Some(reason.clone()),
-        NoticeOutcome::Unknown { reason, tries, .. } => {
-            notice.reason = Some(reason.clone());
-            spend(notice, tries);
-        }
-        NoticeOutcome::NotSent { reason, .. } => {
-            notice.reason = Some(reason.clone());
-            notice.first_sent_at = None;
-            spend(notice, &Tries { attempts: 0, rounds: notice.rounds + 1 });
-        }
-        NoticeOutcome::PutBack { reason, tries, .. } => {
-            notice.reason = Some(reason.clone());
-            spend(notice, tries);
-            if from == NoticeState::Sending {
-                // No request of this message has ever gone out.
-                notice.first_sent_at = None;
-            }
-        }
-        NoticeOutcome::GivenUp { reason } => {
-            notice.reason = Some(reason.clone());
-            notice.given_up = true;
-        }
-    }
-}
-
-/// The gateway has it.
-pub(super) fn be_sent(notice: &mut Notice, now: Timestamp) {
-    notice.sent_at = notice.sent_at.or(Some(now));
-    notice.given_up = false;
-    notice.reason = None;
-    (notice.attempts, notice.rounds) = (0, 0);
+    Ok(records::load_owning(db, key)?.notice_right(&key.event, token, outcome))
 }

@@ -6,8 +6,9 @@ use clockwork::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::failure::{Failure, Result};
-use super::row::{Columns, by_of};
+use super::row::Columns;
 use crate::member::WELCOME;
+use crate::store::aggregate::by_of;
 use crate::store::{
     Census, Filter, MemberView, NoticeKey, NoticeView, OrderView, ParcelView, Rows, Transition,
 };

@@ -3,18 +3,14 @@
 use clockwork::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::aggregate::{Aggregate, Notice};
 use super::failure::Result;
-use super::notices::be_sent;
+use super::records;
 use crate::policy::OrderPolicy;
-use crate::state::{By, NoticeState};
+use crate::state::NoticeState;
+use crate::store::aggregate::Aggregate;
 use crate::store::{DeliveryReport, NoticeKey};
 
 /// Writes `report`: to its notification, or aside while none is known.
-///
-/// The first report of a message counts, a redelivered one changes nothing. It proves that the
-/// message was sent: an open notification that nobody works on becomes `sent`; one that somebody
-/// works on does when it is settled.
 pub(super) fn record(
     db: &Connection,
     policy: &dyn OrderPolicy,
@@ -24,46 +20,19 @@ pub(super) fn record(
     let Some((mut aggregate, at)) = notification(db, &report.reference)? else {
         return keep(db, report, now);
     };
-    let notice = &mut aggregate.notices[at];
-    if notice.msg_key.as_ref().is_some_and(|known| *known != report.msg_key) {
-        // Another message under the same reference.
+    if !aggregate.record_report(policy, at, report, now)? {
         return keep(db, report, now);
     }
-    if notice.report_code.is_some() {
-        return Ok(());
-    }
-    note(notice, report);
-    if notice.lease.worker.is_none() && may_be_sent(notice.state) {
-        be_sent(notice, now);
-        notice.come_to_rest();
-        if notice.state == NoticeState::Queued {
-            aggregate.walk_notice(at, NoticeState::Sending, By::Core)?;
-        }
-        aggregate.walk_notice(at, NoticeState::Sent, By::Core)?;
-        aggregate.follow(policy, now)?;
-    }
-    aggregate.save(db, now)
-}
-
-fn may_be_sent(state: NoticeState) -> bool {
-    matches!(state, NoticeState::Queued | NoticeState::Sending | NoticeState::Unknown)
+    records::save(db, &aggregate, now)
 }
 
 /// The notification that `reference` names: `ORD-1:shipped`, `member:MEM-1:welcome`.
 fn notification(db: &Connection, reference: &str) -> Result<Option<(Aggregate, usize)>> {
     let Some((order, event)) = reference.rsplit_once(':') else { return Ok(None) };
     let key = NoticeKey { order: order.to_owned(), event: event.to_owned() };
-    let Some(aggregate) = Aggregate::owning(db, &key)? else { return Ok(None) };
+    let Some(aggregate) = records::owning(db, &key)? else { return Ok(None) };
     let at = aggregate.notice(event).ok();
     Ok(at.map(|at| (aggregate, at)))
-}
-
-fn note(notice: &mut Notice, report: &DeliveryReport) {
-    notice.msg_key = Some(report.msg_key.clone());
-    notice.report_code = Some(report.code.clone());
-    notice.report_channel = Some(report.channel.clone());
-    notice.reported_at = report.reported_at;
-    notice.changed = true;
 }
 
 /// Keeps a report until its notification is known.
@@ -82,14 +51,10 @@ fn keep(db: &Connection, report: &DeliveryReport, now: Timestamp) -> Result<()> 
 }
 
 /// A notification that has just been settled takes the report that came before it.
-pub(super) fn apply_early(db: &Connection, aggregate: &mut Aggregate, at: usize) -> Result<()> {
-    let notice = &mut aggregate.notices[at];
-    if notice.state != NoticeState::Sent || notice.report_code.is_some() {
-        return Ok(());
-    }
-    let reference = format!("{}:{}", aggregate.order.id, notice.event);
-    let Some(report) = early(db, &reference, notice.msg_key.as_deref())? else { return Ok(()) };
-    note(notice, &report);
+pub(super) fn apply_early(db: &Connection, aggregate: &mut Aggregate, event: &str) -> Result<()> {
+    let Some((at, reference, msg_key)) = aggregate.lacks_report(event)? else { return Ok(()) };
+    let Some(report) = early(db, &reference, msg_key)? else { return Ok(()) };
+    aggregate.take_early_report(at, &report);
     db.prepare_cached("DELETE FROM reports WHERE msg_key = ?1")?.execute([report.msg_key])?;
     Ok(())
 }

@@ -7,7 +7,6 @@ use rusqlite::Row;
 
 use super::failure::{Failure, Result};
 use crate::order::Order;
-use crate::state::By;
 
 /// A row of one table, read by position.
 pub(super) struct Columns<'row> {
@@ -71,20 +70,4 @@ impl<'row> Columns<'row> {
 /// A moment as the database keeps it.
 pub(super) fn micros(moment: Option<Timestamp>) -> Option<i64> {
     moment.map(Timestamp::micros)
-}
-
-/// Who walked an edge, as the database keeps it.
-pub(super) const fn by_name(by: By) -> &'static str {
-    match by {
-        By::Core => "core",
-        By::Operator => "operator",
-    }
-}
-
-/// The reverse of [`by_name`].
-pub(super) fn by_of(name: &str) -> Result<By> {
-    [By::Core, By::Operator]
-        .into_iter()
-        .find(|by| by_name(*by) == name)
-        .ok_or_else(|| Failure::corrupt("transitions", format!("`{name}` is nobody")))
 }

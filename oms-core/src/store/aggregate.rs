@@ -1,21 +1,60 @@
 //! An order with its parcels and notifications, as one transaction sees and changes it.
 //!
-//! It is read whole, changed in memory along the edges of [`crate::state`], and written back: an
-//! illegal change is an error before anything is written. What is kept here and nowhere else: which
-//! rows fall due when, who is fenced off, and that each walked edge is logged.
+//! An engine reads it whole; it is changed in memory along the edges of [`crate::state`], and the
+//! engine writes it back: an illegal change is an error before anything is written. What is kept
+//! here and nowhere else: which rows fall due when, who is fenced off, what an outcome changes, and
+//! which edges are logged. No engine is known here.
 
+mod notices;
+mod operate;
 mod records;
+mod reports;
 mod rest;
+mod settle;
 
-pub(super) use records::{Lease, Notice, OrderRecord, Parcel, log, log_all};
+pub(super) use operate::action_name;
+pub(super) use records::{Edge, Lease, Notice, OrderRecord, Parcel};
+pub(super) use settle::Right;
 
 use clockwork::Timestamp;
-use rusqlite::Connection;
 
-use super::failure::{Failure, Result};
 use crate::policy::{Consequence, NoticeSnapshot, OrderPolicy, OrderSnapshot, ParcelSnapshot};
 use crate::state::{By, NoticeState, OrderState, ParcelState};
 use crate::store::{NoticeKey, ParcelKey};
+
+/// A row holds what this program never writes, or would have to.
+#[derive(Debug)]
+pub(super) struct Corrupt {
+    /// The table.
+    pub(super) table: &'static str,
+    /// What is wrong, without personal data.
+    pub(super) reason: String,
+}
+
+impl Corrupt {
+    pub(super) fn new(table: &'static str, reason: impl Into<String>) -> Corrupt {
+        Corrupt { table, reason: reason.into() }
+    }
+}
+
+/// A `Result` of this module.
+pub(super) type Result<T> = std::result::Result<T, Corrupt>;
+
+/// Who walked an edge, as the database keeps it.
+pub(super) const fn by_name(by: By) -> &'static str {
+    match by {
+        By::Core => "core",
+        By::Operator => "operator",
+    }
+}
+
+/// The reverse of [`by_name`].
+pub(super) fn by_of(name: &str) -> Result<By> {
+    [By::Core, By::Operator]
+        .into_iter()
+        .find(|by| by_name(*by) == name)
+        .ok_or_else(|| Corrupt::new("transitions", format!("`{name}` is nobody")))
+}
 
 /// A policy whose consequences have consequences that often will never come to rest.
 const CONSEQUENCES_MAX: usize = 16;
@@ -30,34 +69,15 @@ pub(super) struct Aggregate {
     of_member: bool,
 }
 
-/// One walked edge, to be logged.
-pub(super) struct Edge {
-    pub(super) entity: &'static str,
-    pub(super) key: String,
-    pub(super) from: Option<&'static str>,
-    pub(super) to: &'static str,
-    pub(super) by: By,
-}
-
 impl Aggregate {
-    /// Reads the order `id`, if there is one.
-    pub(super) fn load(db: &Connection, id: &str) -> Result<Option<Aggregate>> {
-        let Some((order, parcels)) = records::order(db, id)? else { return Ok(None) };
-        let notices = records::notices(db, id)?;
-        Ok(Some(Aggregate { order, parcels, notices, log: Vec::new(), of_member: false }))
-    }
-
-    /// Reads what the notification `key` belongs to: an order with all of its own, or a member.
-    pub(super) fn owning(db: &Connection, key: &NoticeKey) -> Result<Option<Aggregate>> {
-        match key.member() {
-            None => Aggregate::load(db, &key.order),
-            Some(_) => Aggregate::of_member(db, &key.order).map(Some),
-        }
+    /// An order as it was read.
+    pub(super) fn new(order: OrderRecord, parcels: Vec<Parcel>, notices: Vec<Notice>) -> Aggregate {
+        Aggregate { order, parcels, notices, log: Vec::new(), of_member: false }
     }
 
     /// A member's notifications. They walk the edges of an order's that is shipped and stays so:
     /// nothing holds them back, and nothing follows from them.
-    pub(super) fn of_member(db: &Connection, owner: &str) -> Result<Aggregate> {
+    pub(super) fn of_member(owner: &str, notices: Vec<Notice>) -> Aggregate {
         let order = OrderRecord {
             id: owner.to_owned(),
             state: OrderState::Shipped,
@@ -65,36 +85,24 @@ impl Aggregate {
             reason: None,
             changed: false,
         };
-        let notices = records::notices(db, owner)?;
-        Ok(Aggregate { order, parcels: Vec::new(), notices, log: Vec::new(), of_member: true })
+        Aggregate { order, parcels: Vec::new(), notices, log: Vec::new(), of_member: true }
     }
 
-    /// Writes what has changed.
-    pub(super) fn save(&mut self, db: &Connection, now: Timestamp) -> Result<()> {
-        if self.order.changed {
-            records::save_order(db, &self.order, now)?;
-        }
-        for parcel in self.parcels.iter().filter(|parcel| parcel.changed) {
-            records::save_parcel(db, &self.order.id, parcel)?;
-        }
-        for notice in self.notices.iter().filter(|notice| notice.changed) {
-            records::save_notice(db, &self.order.id, notice)?;
-        }
-        log_all(db, now, &self.log)?;
-        self.log.clear();
-        Ok(())
+    /// The edges that it has walked since, in their order.
+    pub(super) fn walked(&self) -> &[Edge] {
+        &self.log
     }
 
     /// Where the parcel `number` is in `parcels`.
     pub(super) fn parcel(&self, number: u32) -> Result<usize> {
         let found = self.parcels.iter().position(|parcel| parcel.number == number);
-        found.ok_or_else(|| Failure::corrupt("parcels", format!("{}/{number} missing", self.id())))
+        found.ok_or_else(|| Corrupt::new("parcels", format!("{}/{number} missing", self.id())))
     }
 
     /// Where the notification of `event` is in `notices`.
     pub(super) fn notice(&self, event: &str) -> Result<usize> {
         let found = self.notices.iter().position(|notice| notice.event == event);
-        found.ok_or_else(|| Failure::corrupt("notices", format!("{}:{event} missing", self.id())))
+        found.ok_or_else(|| Corrupt::new("notices", format!("{}:{event} missing", self.id())))
     }
 
     fn id(&self) -> &str {
@@ -166,7 +174,7 @@ impl Aggregate {
                 return Ok(());
             }
         }
-        Err(Failure::corrupt("orders", format!("{}: consequences without end", self.id())))
+        Err(Corrupt::new("orders", format!("{}: consequences without end", self.id())))
     }
 
     fn snapshot(&self) -> OrderSnapshot {
@@ -259,6 +267,6 @@ impl Aggregate {
     }
 }
 
-fn illegal(table: &'static str, key: &str, from: &str, to: &str) -> Failure {
-    Failure::corrupt(table, format!("{key}: `{from}` never becomes `{to}`"))
+fn illegal(table: &'static str, key: &str, from: &str, to: &str) -> Corrupt {
+    Corrupt::new(table, format!("{key}: `{from}` never becomes `{to}`"))
 }

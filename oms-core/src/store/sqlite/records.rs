@@ -3,114 +3,66 @@
 use clockwork::Timestamp;
 use rusqlite::{Connection, ToSql, params};
 
-use super::Edge;
-use crate::state::{NoticeState, OrderState, ParcelState};
-use crate::store::Intent;
-use crate::store::sqlite::failure::Result;
-use crate::store::sqlite::row::{Columns, by_name, micros};
+use super::failure::{Failure, Result};
+use super::row::{Columns, micros};
+use crate::state::ParcelState;
+use crate::store::aggregate::{Aggregate, Edge, Lease, Notice, OrderRecord, Parcel, by_name};
+use crate::store::{Intent, NoticeKey};
 
-/// A row of `orders`, as far as it changes.
-pub(in crate::store::sqlite) struct OrderRecord {
-    pub(in crate::store::sqlite) id: String,
-    pub(in crate::store::sqlite) state: OrderState,
-    pub(in crate::store::sqlite) called_back: bool,
-    pub(in crate::store::sqlite) reason: Option<String>,
-    pub(in crate::store::sqlite) changed: bool,
+/// Reads the order `id` with all that belongs to it, if there is one.
+pub(super) fn load(db: &Connection, id: &str) -> Result<Option<Aggregate>> {
+    let Some((order, parcels)) = order(db, id)? else { return Ok(None) };
+    let notices = notices(db, id)?;
+    Ok(Some(Aggregate::new(order, parcels, notices)))
 }
 
-/// A row of `parcels`; of its intent only one that is new.
-pub(in crate::store::sqlite) struct Parcel {
-    pub(in crate::store::sqlite) number: u32,
-    pub(in crate::store::sqlite) state: ParcelState,
-    pub(in crate::store::sqlite) attempts: u32,
-    pub(in crate::store::sqlite) rounds: u32,
-    pub(in crate::store::sqlite) sent_until: Option<Timestamp>,
-    pub(in crate::store::sqlite) unknown_since: Option<Timestamp>,
-    pub(in crate::store::sqlite) picked_up: bool,
-    pub(in crate::store::sqlite) parked_from: Option<ParcelState>,
-    pub(in crate::store::sqlite) due_at: Option<Timestamp>,
-    pub(in crate::store::sqlite) lease: Lease,
-    pub(in crate::store::sqlite) reason: Option<String>,
-    pub(in crate::store::sqlite) intent: Option<Intent>,
-    pub(in crate::store::sqlite) changed: bool,
-}
-
-/// A row of `notices`.
-pub(in crate::store::sqlite) struct Notice {
-    pub(in crate::store::sqlite) event: String,
-    pub(in crate::store::sqlite) state: NoticeState,
-    pub(in crate::store::sqlite) msg_key: Option<String>,
-    pub(in crate::store::sqlite) sent_at: Option<Timestamp>,
-    pub(in crate::store::sqlite) report_code: Option<String>,
-    pub(in crate::store::sqlite) report_channel: Option<String>,
-    pub(in crate::store::sqlite) reported_at: Option<Timestamp>,
-    pub(in crate::store::sqlite) attempts: u32,
-    pub(in crate::store::sqlite) rounds: u32,
-    pub(in crate::store::sqlite) first_sent_at: Option<Timestamp>,
-    pub(in crate::store::sqlite) given_up: bool,
-    pub(in crate::store::sqlite) due_at: Option<Timestamp>,
-    pub(in crate::store::sqlite) lease: Lease,
-    pub(in crate::store::sqlite) reason: Option<String>,
-    pub(in crate::store::sqlite) changed: bool,
-}
-
-/// The right to work on a row, and how it was last given back.
-#[derive(Default)]
-pub(in crate::store::sqlite) struct Lease {
-    pub(in crate::store::sqlite) worker: Option<String>,
-    pub(in crate::store::sqlite) token: i64,
-    pub(in crate::store::sqlite) until: Option<Timestamp>,
-    pub(in crate::store::sqlite) settled: Option<String>,
-}
-
-impl Lease {
-    /// When it ends, if somebody has it.
-    pub(in crate::store::sqlite) fn end(&self) -> Option<Timestamp> {
-        self.worker.as_ref().and(self.until)
+/// Reads what the notification `key` belongs to: an order with all of its own, or a member.
+pub(super) fn owning(db: &Connection, key: &NoticeKey) -> Result<Option<Aggregate>> {
+    match key.member() {
+        None => load(db, &key.order),
+        Some(_) => of_member(db, &key.order).map(Some),
     }
+}
 
-    /// Given back under `outcome`, so that the same write is known when it is repeated.
-    pub(in crate::store::sqlite) fn give_back(&mut self, outcome: &str) {
-        self.worker = None;
-        self.until = None;
-        self.settled = Some(outcome.to_owned());
+/// As [`owning`], where there must be one.
+pub(super) fn load_owning(db: &Connection, key: &NoticeKey) -> Result<Aggregate> {
+    owning(db, key)?.ok_or_else(|| missing(&key.order))
+}
+
+/// A member's notifications.
+pub(super) fn of_member(db: &Connection, owner: &str) -> Result<Aggregate> {
+    Ok(Aggregate::of_member(owner, notices(db, owner)?))
+}
+
+fn missing(order: &str) -> Failure {
+    Failure::corrupt("orders", format!("{order} missing"))
+}
+
+/// As [`load`], of an order that must be there.
+pub(super) fn load_known(db: &Connection, id: &str) -> Result<Aggregate> {
+    load(db, id)?.ok_or_else(|| missing(id))
+}
+
+/// Writes what has changed.
+pub(super) fn save(db: &Connection, aggregate: &Aggregate, now: Timestamp) -> Result<()> {
+    let order = &aggregate.order;
+    if order.changed {
+        save_order(db, order, now)?;
     }
-
-    /// Taken away: a later write of its holder is fenced off.
-    pub(super) fn revoke(&mut self) {
-        if self.worker.take().is_some() {
-            self.token += 1;
-            self.until = None;
-            self.settled = None;
+    for parcel in aggregate.parcels.iter().filter(|parcel| parcel.changed) {
+        save_parcel(db, &order.id, parcel)?;
+        if parcel.forgets_intent {
+            forget_intent(db, &order.id, parcel.number)?;
         }
     }
-}
-
-impl Notice {
-    /// A new row of the outbox.
-    pub(super) fn born(event: String) -> Notice {
-        Notice {
-            event,
-            state: NoticeState::Queued,
-            msg_key: None,
-            sent_at: None,
-            report_code: None,
-            report_channel: None,
-            reported_at: None,
-            attempts: 0,
-            rounds: 0,
-            first_sent_at: None,
-            given_up: false,
-            due_at: None,
-            lease: Lease::default(),
-            reason: None,
-            changed: true,
-        }
+    for notice in aggregate.notices.iter().filter(|notice| notice.changed) {
+        save_notice(db, &order.id, notice)?;
     }
+    log_all(db, now, aggregate.walked())
 }
 
 /// The order `id` with its parcels, by one statement.
-pub(super) fn order(db: &Connection, id: &str) -> Result<Option<(OrderRecord, Vec<Parcel>)>> {
+fn order(db: &Connection, id: &str) -> Result<Option<(OrderRecord, Vec<Parcel>)>> {
     let sql = "SELECT o.state, o.called_back, o.reason,
                       p.number, p.state, p.attempts, p.rounds, p.sent_until, p.unknown_since,
                       p.picked_up, p.parked_from, p.due_at, p.reason,
@@ -156,11 +108,12 @@ fn parcel(row: &Columns<'_>, number: u32) -> Result<Parcel> {
         reason: row.maybe_text(12)?,
         lease: lease(row, 13)?,
         intent: None,
+        forgets_intent: false,
         changed: false,
     })
 }
 
-pub(super) fn save_order(db: &Connection, order: &OrderRecord, now: Timestamp) -> Result<()> {
+fn save_order(db: &Connection, order: &OrderRecord, now: Timestamp) -> Result<()> {
     let sql = "UPDATE orders SET state = ?2, called_back = ?3, reason = ?4, updated_at = ?5
                WHERE id = ?1";
     db.prepare_cached(sql)?.execute(params![
@@ -183,7 +136,7 @@ fn lease(row: &Columns<'_>, at: usize) -> Result<Lease> {
     })
 }
 
-pub(super) fn save_parcel(db: &Connection, order: &str, parcel: &Parcel) -> Result<()> {
+fn save_parcel(db: &Connection, order: &str, parcel: &Parcel) -> Result<()> {
     const PLAIN: &str = "UPDATE parcels
                SET state = ?3, attempts = ?4, rounds = ?5, sent_until = ?6, unknown_since = ?7,
                    picked_up = ?8, parked_from = ?9, due_at = ?10, reason = ?11,
@@ -223,7 +176,16 @@ pub(super) fn save_parcel(db: &Connection, order: &str, parcel: &Parcel) -> Resu
     Ok(())
 }
 
-pub(super) fn notices(db: &Connection, order: &str) -> Result<Vec<Notice>> {
+/// Forgets the intent of a parcel.
+fn forget_intent(db: &Connection, order: &str, number: u32) -> Result<()> {
+    let sql = "UPDATE parcels SET invoice_no = NULL, rcpt_ymd = NULL, cust_use_no = NULL,
+                      mpck_key = NULL, request = NULL
+               WHERE order_id = ?1 AND number = ?2";
+    db.prepare_cached(sql)?.execute(params![order, number])?;
+    Ok(())
+}
+
+fn notices(db: &Connection, order: &str) -> Result<Vec<Notice>> {
     let sql = "SELECT event, state, msg_key, sent_at, report_code, report_channel, reported_at,
                       attempts, rounds, first_sent_at, given_up, due_at, reason,
                       lease_worker, lease_token, lease_until, settled
@@ -255,7 +217,7 @@ pub(super) fn notices(db: &Connection, order: &str) -> Result<Vec<Notice>> {
 }
 
 /// Writes a notification, new or known.
-pub(super) fn save_notice(db: &Connection, order: &str, notice: &Notice) -> Result<()> {
+fn save_notice(db: &Connection, order: &str, notice: &Notice) -> Result<()> {
     let sql = "INSERT INTO notices (order_id, event, state, msg_key, sent_at, report_code,
                       report_channel, reported_at, attempts, rounds, first_sent_at, given_up,
                       due_at, reason, lease_worker, lease_token, lease_until, settled)
@@ -290,16 +252,12 @@ pub(super) fn save_notice(db: &Connection, order: &str, notice: &Notice) -> Resu
 }
 
 /// Logs a walked edge.
-pub(in crate::store::sqlite) fn log(db: &Connection, at: Timestamp, edge: &Edge) -> Result<()> {
+pub(super) fn log(db: &Connection, at: Timestamp, edge: &Edge) -> Result<()> {
     log_all(db, at, std::slice::from_ref(edge))
 }
 
 /// Logs walked edges in their order, up to three with one statement.
-pub(in crate::store::sqlite) fn log_all(
-    db: &Connection,
-    at: Timestamp,
-    edges: &[Edge],
-) -> Result<()> {
+pub(super) fn log_all(db: &Connection, at: Timestamp, edges: &[Edge]) -> Result<()> {
     const EACH: usize = 3;
     // One text for each number of edges: the same text is prepared once.
     const INSERT: [&str; EACH] = [

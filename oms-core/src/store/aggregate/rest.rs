@@ -22,13 +22,13 @@ fn holds_parcel(order: OrderState, parcel: ParcelState) -> bool {
 
 impl Aggregate {
     /// Makes the parcel at `at` due at `due`, unless it is held.
-    pub(in crate::store::sqlite) fn put_back_parcel(&mut self, at: usize, due: Timestamp) {
+    pub(super) fn put_back_parcel(&mut self, at: usize, due: Timestamp) {
         let held = holds_parcel(self.order.state, self.parcels[at].state);
         self.parcels[at].due_at = (!held).then_some(due);
     }
 
     /// Makes the notification at `at` due at `due`, unless it is held.
-    pub(in crate::store::sqlite) fn put_back_notice(&mut self, at: usize, due: Timestamp) {
+    pub(super) fn put_back_notice(&mut self, at: usize, due: Timestamp) {
         self.notices[at].due_at = (!holds_notices(self.order.state)).then_some(due);
     }
 
@@ -64,14 +64,14 @@ fn is_work(state: ParcelState) -> bool {
 
 impl Parcel {
     /// Nothing more to do; whoever still works on it is fenced off.
-    pub(in crate::store::sqlite) fn come_to_rest(&mut self) {
+    pub(super) fn come_to_rest(&mut self) {
         self.lease.revoke();
         self.due_at = None;
         self.changed = true;
     }
 
     /// Begins the work of its new state afresh, or rests where there is none.
-    pub(in crate::store::sqlite) fn restart(&mut self, now: Timestamp) {
+    pub(super) fn restart(&mut self, now: Timestamp) {
         self.come_to_rest();
         (self.attempts, self.rounds) = (0, 0);
         self.due_at = is_work(self.state).then_some(now);
@@ -80,20 +80,20 @@ impl Parcel {
 
 impl Notice {
     /// Whether something is still to be done about it.
-    pub(in crate::store::sqlite) fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         use NoticeState::{Queued, Sending, Unknown};
         matches!(self.state, Queued | Sending | Unknown) && !self.given_up
     }
 
     /// Nothing more to do; whoever still works on it is fenced off.
-    pub(in crate::store::sqlite) fn come_to_rest(&mut self) {
+    pub(super) fn come_to_rest(&mut self) {
         self.lease.revoke();
         self.due_at = None;
         self.changed = true;
     }
 
     /// Begins its sending afresh.
-    pub(in crate::store::sqlite) fn restart(&mut self, now: Timestamp) {
+    pub(super) fn restart(&mut self, now: Timestamp) {
         self.come_to_rest();
         (self.attempts, self.rounds) = (0, 0);
         self.given_up = false;
