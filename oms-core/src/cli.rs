@@ -78,7 +78,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct StoreArgs {
-    /// The database: sqlite:PATH, or a path
+    /// The database: sqlite:PATH, a path, or postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "URL", env = "OMS_STORE", hide_env_values = true)]
     store: StoreUrl,
 }
@@ -223,7 +223,7 @@ fn run(cli: Cli, rig: &Rig, out: &mut dyn Write) -> Result<u8, Error> {
             Command::Retry(args) => operate::retry(args, clock, out).await,
             Command::Cancel(args) => operate::cancel(args, clock, out).await,
             Command::Resolve(args) => operate::resolve(args, clock, out).await,
-            Command::Migrate(args) => migrate(&args, clock, out),
+            Command::Migrate(args) => migrate(&args, clock, out).await,
         }
     })
 }
@@ -255,26 +255,31 @@ fn settings(file: Option<&PathBuf>) -> Result<Config, Error> {
 }
 
 /// The database of a command, which tells nobody what happens in it.
-fn open(args: &StoreArgs, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
-    open_observed(args, Options::new(clock, Arc::new(env::NullObserver)))
+async fn open(args: &StoreArgs, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
+    open_observed(args, Options::new(clock, Arc::new(env::NullObserver))).await
 }
 
 /// The database of a command that has nothing to do in a new one: a slip in its name shall be
 /// told, and not make a file.
-fn open_existing(args: &StoreArgs, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
+async fn open_existing(args: &StoreArgs, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
     if !args.store.exists() {
         return Err(Error::Usage(format!("there is no {}; `oms migrate` makes it", args.store)));
     }
-    open(args, clock)
+    open(args, clock).await
 }
 
-fn open_observed(args: &StoreArgs, options: Options) -> Result<Arc<dyn Store>, Error> {
-    args.store.open(options).map_err(|source| Error::Open { path: args.store.to_string(), source })
+async fn open_observed(args: &StoreArgs, options: Options) -> Result<Arc<dyn Store>, Error> {
+    let opened = args.store.open(options).await;
+    opened.map_err(|source| Error::Open { path: args.store.to_string(), source })
 }
 
-fn migrate(args: &StoreArgs, clock: Arc<dyn Clock>, out: &mut dyn Write) -> Result<u8, Error> {
+async fn migrate(
+    args: &StoreArgs,
+    clock: Arc<dyn Clock>,
+    out: &mut dyn Write,
+) -> Result<u8, Error> {
     // Opening migrates: no command ever works on an older schema.
-    drop(open(args, clock)?);
+    drop(open(args, clock).await?);
     writeln!(out, "{} is ready", args.store)?;
     Ok(0)
 }

@@ -11,6 +11,7 @@ mod aggregate;
 mod claiming;
 pub mod group_commit;
 mod patience;
+pub mod postgres;
 mod quota;
 pub mod sqlite;
 mod view;
@@ -32,7 +33,7 @@ use crate::state::{NoticeState, OrderState, ParcelState};
 /// A use case that did not come to its end.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The database was busy; nothing happened.
+    /// The database was busy, or away; nothing happened.
     #[error("database busy during `{op}`")]
     Busy {
         /// The use case.
@@ -67,6 +68,16 @@ impl Error {
     pub fn retryable(&self) -> bool {
         matches!(self, Error::Busy { .. } | Error::CommitUnknown { .. })
     }
+}
+
+/// The URL of a database as it may be shown: without its password, and without its parameters,
+/// which may hold one.
+pub fn without_secrets(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((login, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let user = login.split(':').next().unwrap_or_default();
+    format!("{scheme}://{user}@{host}")
 }
 
 /// A `Result` of this module.

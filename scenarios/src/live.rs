@@ -1,4 +1,4 @@
-//! A plan, run with real sockets, a real database file and real processes.
+//! A plan, run with real sockets, a real database and real processes.
 //!
 //! The children are this very program under hidden subcommands, so that one build serves. Crashes
 //! are SIGKILL, sent when a fake sees the call that they wait for; stalls are SIGSTOP and SIGCONT.
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use clockwork::{Clock, ClockSpec, DrillClock, Entropy, Timestamp};
 use faults::{Fault, Fired, Kind};
-use oms_core::store::Store;
+use oms_core::store::without_secrets;
 
 use crate::history::{FinalReads, History, Mode, Phase, Step};
 use crate::offering::Shop;
@@ -200,13 +200,14 @@ fn set_up<'a>(run: &'a Run<'a>, options: &Options) -> Result<Stage<'a>, Error> {
 
 /// A database of the user's is theirs: a drill adds to none that has orders.
 async fn refuse_used_store(stage: &Stage<'_>) -> Result<(), Error> {
-    let refused = |source| Error::Store { url: stage.store_url.clone(), source };
-    let store = match reading::open(stage) {
+    let refused = |source| Error::Store { url: without_secrets(&stage.store_url), source };
+    let store = match reading::open(stage).await {
         Err(Error::Database(source)) => return Err(refused(Some(source))),
         opened => opened?,
     };
     let census = store.census().await.map_err(|source| refused(Some(source)))?;
-    if census.orders.values().any(|count| *count > 0) { Err(refused(None)) } else { Ok(()) }
+    let used = census.members > 0 || census.orders.values().any(|count| *count > 0);
+    if used { Err(refused(None)) } else { Ok(()) }
 }
 
 fn tell_what_is_skipped(stage: &Stage<'_>) {
@@ -247,7 +248,7 @@ async fn wait_until_settled(
     offers: &[Offer],
     refused: &AtomicUsize,
 ) -> Result<(), Error> {
-    let store = reading::open(stage)?;
+    let store = reading::open(stage).await?;
     let gives_up_at = gives_up_at(stage, offers);
     let look_every = LOOK_EVERY.mul_f64(stage.spec.factor);
     while stage.clock.now() < gives_up_at {
@@ -291,7 +292,7 @@ async fn finish(
         at: stage.clock.now(),
         carrier: carrier.ledger().await?,
         messenger: gateway.ledger().await?,
-        rows: reading::open(stage)?.rows().await.map_err(Error::Database)?,
+        rows: reading::open(stage).await?.rows().await.map_err(Error::Database)?,
         fired,
         baseline: None,
         queue: None,

@@ -1,4 +1,4 @@
-//! Plans run with real sockets, a real database file and processes that are truly killed.
+//! Plans run with real sockets, a real database and processes that are truly killed.
 //!
 //! Real time passes here, a few seconds at sixty times its speed; the runner itself bounds it.
 
@@ -8,7 +8,10 @@
 #[expect(dead_code, reason = "a part of what the tests of the command line use")]
 mod support;
 
+use std::io::Write;
+
 use serde_json::Value;
+use sqlx::{Connection, PgConnection};
 use support::Folder;
 
 /// Runs a drill live and gives its result.
@@ -65,6 +68,41 @@ fn a_database_of_the_users_is_used_once_and_is_not_added_to() {
     assert_eq!(again.out, "");
 }
 
+/// The URL of an empty schema on the server that `scripts/services` starts; `None`, and said loudly,
+/// where there is no server and none was promised.
+fn schema(name: &str) -> Option<String> {
+    let promised = std::env::var("DRILLSHIP_SERVICES").is_ok_and(|word| word == "required");
+    let Ok(server) = std::env::var("DRILLSHIP_POSTGRES") else {
+        assert!(!promised, "DRILLSHIP_POSTGRES names no server");
+        // Not by `eprintln!`, which the test harness keeps to itself.
+        let told = format!("SKIPPED {name}: no PostgreSQL; run it by scripts/services\n");
+        std::io::stderr().write_all(told.as_bytes()).unwrap();
+        return None;
+    };
+    let make = format!("DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut db = PgConnection::connect(&server).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(make)).execute(&mut db).await.unwrap();
+    });
+    Some(format!("{server}?options=-c%20search_path%3D{name}"))
+}
+
+#[test]
+fn a_service_that_is_killed_over_its_calls_ships_every_order_once_on_postgres() {
+    let Some(url) = schema("live_crash_around_calls") else { return };
+    let folder = Folder::new();
+    let result = live(&folder, &format!("crash-around-calls --store {url}"), 0);
+    assert_eq!(result["orders"], serde_json::json!({ "completed": 20 }));
+    assert_eq!(result["figures"]["bookings"], 20);
+    assert!(result["figures"]["crashes"].as_u64() >= Some(3), "{}", result["figures"]);
+    // The database keeps what was shipped, and no second drill adds to it.
+    let again = folder.drill(&format!("run crash-around-calls --live --store {url}")).exits(2);
+    assert!(again.err.contains("holds orders"), "{}", again.err);
+    let password = url.split([':', '@']).nth(2).unwrap();
+    assert!(password.len() > 8 && !again.err.contains(password), "{}", again.err);
+}
+
 #[test]
 fn a_drill_that_proves_nothing_is_tried_again_and_says_how_often() {
     let folder = Folder::new();
@@ -80,7 +118,11 @@ fn a_drill_that_proves_nothing_is_tried_again_and_says_how_often() {
 fn what_cannot_be_run_live_is_a_usage_error() {
     let folder = Folder::new();
     for (line, why) in [
-        ("seed-batch --store postgres://someone:secret@host/orders", "must be sqlite:PATH"),
+        ("seed-batch --store mysql://someone:secret@host/orders", "must be sqlite:PATH or"),
+        (
+            "seed-batch --store postgres://me:secret@127.0.0.1:1/orders",
+            "postgres://me@127.0.0.1:1/o",
+        ),
         ("seed-batch --store sqlite:no/such/folder/orders.db", "no/such/folder"),
         ("seed-batch burst-of-300 --store sqlite:orders.db", "one drill"),
         ("seed-batch --store sqlite:orders.db --tries 2", "one try"),

@@ -37,7 +37,7 @@ pub(super) async fn ingest(
     let config = super::settings(args.config.as_ref())?;
     // A file that cannot be read shall not leave an empty database behind.
     let entries = intake::read_entries(&args.file, args.input)?;
-    let store = super::open(&args.store, clock.clone())?;
+    let store = super::open(&args.store, clock.clone()).await?;
     let bar = progress(entries.len());
     let mut written = Ok(());
     let tell = |fate: &Fate| {

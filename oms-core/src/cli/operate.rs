@@ -80,7 +80,7 @@ async fn operate(
     clock: Arc<dyn Clock>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
-    let store = super::open_existing(&args.store, clock.clone())?;
+    let store = super::open_existing(&args.store, clock.clone()).await?;
     let operation = Operation { order: args.id.clone(), action, by: args.by, now: clock.now() };
     let operated = patiently(&*clock, Patience::Short, || store.operate(operation.clone())).await?;
     let (code, told) = match operated {

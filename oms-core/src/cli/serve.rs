@@ -70,7 +70,7 @@ pub(super) async fn serve(
 ) -> Result<u8, Error> {
     let config = Arc::new(settings(&args)?);
     let metrics = Arc::new(Metrics::default());
-    let mut env = environment(&args, common, rig, clock, &config, metrics.clone())?;
+    let mut env = environment(&args, common, rig, clock, &config, metrics.clone()).await?;
     (rig.seams)(&mut env, &config);
     let listener = TcpListener::bind(args.listen)
         .await
@@ -117,7 +117,7 @@ fn settings(args: &ServeArgs) -> Result<Config, Error> {
 }
 
 /// The real edges.
-fn environment(
+async fn environment(
     args: &ServeArgs,
     common: &Common,
     rig: &Rig,
@@ -149,7 +149,7 @@ fn environment(
     Ok(Env {
         carrier: transport("carrier", &config.carrier.calls)?,
         messenger: transport("messenger", &config.messenger.calls)?,
-        store: super::open_observed(&args.store, options)?,
+        store: super::open_observed(&args.store, options).await?,
         // Two processes must not jitter alike.
         entropy: Entropy::new(0).fork("process", &worker),
         clock,

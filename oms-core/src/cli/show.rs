@@ -51,7 +51,7 @@ pub(super) async fn list(
     clock: Arc<dyn Clock>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
-    let store = super::open_existing(&args.store, clock.clone())?;
+    let store = super::open_existing(&args.store, clock.clone()).await?;
     let mut filter =
         Filter { state: args.state, parcel_state: args.parcel_state, after: args.after, limit: 0 };
     let mut left = args.limit;
@@ -87,7 +87,7 @@ pub(super) async fn status(
     clock: Arc<dyn Clock>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
-    let store = super::open_existing(&args.store, clock.clone())?;
+    let store = super::open_existing(&args.store, clock.clone()).await?;
     let census = patiently(&*clock, Patience::Short, || store.census()).await?;
     let told = match args.format {
         Format::Human => summed_up(&census, clock.now()),

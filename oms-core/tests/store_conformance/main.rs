@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bundles;
+mod faults;
 mod groups;
 mod ingesting;
+mod isolation;
 mod members;
 mod notices;
 mod operator;
 mod parcels;
+mod postgres;
 mod quota;
 mod random;
 mod reading;
@@ -50,7 +53,56 @@ macro_rules! on_every_driver {
                 }
             )+)+
         }
+
+        mod on_postgres {
+            use super::postgres::Database;
+            $($(
+                #[tokio::test]
+                async fn $case() {
+                    let Some(database) = Database::fresh().await else { return };
+                    super::$module::$case(&database.store().await).await;
+                }
+            )+)+
+        }
     };
+}
+
+macro_rules! by_many_at_once {
+    ($($case:ident,)+) => {
+        mod many_on_a_file {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let folder = tempfile::tempdir().unwrap();
+                    let path = folder.path().join("oms.db");
+                    let open = || Arc::new(SqliteStore::open(&path, options()).unwrap());
+                    isolation::$case(&[open(), open(), open()]).await;
+                }
+            )+
+        }
+
+        mod many_on_postgres {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let Some(database) = postgres::Database::fresh().await else { return };
+                    let open = async || Arc::new(database.store().await);
+                    isolation::$case(&[open().await, open().await, open().await]).await;
+                }
+            )+
+        }
+    };
+}
+
+by_many_at_once! {
+    claimers_at_once_never_get_the_same_row,
+    of_two_writers_of_one_row_only_the_heir_is_heard,
+    parcels_settled_at_once_ship_their_order_once,
+    permits_taken_at_once_are_never_more_than_the_quota,
+    what_is_taken_in_at_once_is_kept_once,
+    reports_of_the_same_messages_at_once_are_written_once,
 }
 
 on_every_driver! {

@@ -9,7 +9,7 @@ use oms_core::store::{
 
 use crate::support::{LEASE, at, claim, hands, order, sent, walked};
 
-fn member(id: &str, phone: &str) -> Member {
+pub fn member(id: &str, phone: &str) -> Member {
     let draft = serde_json::json!({
         "id": id, "name": "홍길동", "phone": phone, "age": 30,
         "consents": { "terms": true, "privacy": true },

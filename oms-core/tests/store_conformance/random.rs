@@ -17,6 +17,7 @@ use oms_core::store::{
 use proptest::prelude::*;
 
 use crate::options;
+use crate::postgres::Database;
 use crate::support::{
     LEASE, at, attention, intent, invoices, notice_put_back, notice_unknown, order, put_back,
     refused, sent, unknown,
@@ -83,7 +84,7 @@ impl Model {
         self.leases.get(key).is_some_and(|(newest, _)| newest.token == lease.token)
     }
 
-    async fn act(&mut self, store: &SqliteStore, deed: &Deed) {
+    async fn act(&mut self, store: &dyn Store, deed: &Deed) {
         match deed {
             Deed::Pass { seconds } => self.now += seconds,
             Deed::Ingest { order: which, parcels } => {
@@ -136,7 +137,7 @@ impl Model {
         Claim { worker, now, until: now + LEASE, limit }
     }
 
-    async fn claim_parcels(&mut self, store: &SqliteStore, worker: usize, limit: usize) {
+    async fn claim_parcels(&mut self, store: &dyn Store, worker: usize, limit: usize) {
         let now = self.now();
         let claimed = store.claim_parcels(self.claim(worker, limit)).await.unwrap();
         if claimed.work.len() < limit {
@@ -151,7 +152,7 @@ impl Model {
         }
     }
 
-    async fn claim_notices(&mut self, store: &SqliteStore, worker: usize, limit: usize) {
+    async fn claim_notices(&mut self, store: &dyn Store, worker: usize, limit: usize) {
         let now = self.now();
         let claimed = store.claim_notices(self.claim(worker, limit)).await.unwrap();
         if claimed.work.len() < limit {
@@ -166,7 +167,7 @@ impl Model {
         }
     }
 
-    async fn settle_parcel(&mut self, store: &SqliteStore, place: usize, how: usize) {
+    async fn settle_parcel(&mut self, store: &dyn Store, place: usize, how: usize) {
         let now = self.now();
         let work = self.parcels[place].clone();
         let outcome = parcel_outcome(&work, how, now);
@@ -188,7 +189,7 @@ impl Model {
         self.parcels.remove(place);
     }
 
-    async fn settle_notice(&mut self, store: &SqliteStore, place: usize, how: usize) {
+    async fn settle_notice(&mut self, store: &dyn Store, place: usize, how: usize) {
         let now = self.now();
         let work = self.notices.remove(place);
         let outcome = notice_outcome(&work, how, now);
@@ -204,7 +205,7 @@ impl Model {
     }
 
     /// The same write again is answered alike and changes nothing.
-    async fn repeat<F>(&self, store: &SqliteStore, write: impl Fn() -> F)
+    async fn repeat<F>(&self, store: &dyn Store, write: impl Fn() -> F)
     where
         F: Future<Output = oms_core::store::Result<Written>>,
     {
@@ -305,6 +306,20 @@ fn check_orders(rows: &Rows) {
     }
 }
 
+async fn play(store: &dyn Store, deeds: &[Deed]) {
+    let mut model = Model::default();
+    for deed in deeds {
+        model.act(store, deed).await;
+    }
+    let rows = store.rows().await.unwrap();
+    check_history(&rows);
+    check_orders(&rows);
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -312,16 +327,19 @@ proptest! {
     fn no_row_is_leased_twice_and_every_edge_is_legal(
         deeds in prop::collection::vec(deed(), 1..160),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let store = SqliteStore::in_memory(options());
-            let mut model = Model::default();
-            for deed in &deeds {
-                model.act(&store, deed).await;
-            }
-            let rows = store.rows().await.unwrap();
-            check_history(&rows);
-            check_orders(&rows);
+        runtime().block_on(play(&SqliteStore::in_memory(options()), &deeds));
+    }
+}
+
+proptest! {
+    // Fewer: each commit is synced.
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn the_same_holds_on_postgres(deeds in prop::collection::vec(deed(), 1..120)) {
+        runtime().block_on(async {
+            let Some(database) = Database::fresh().await else { return };
+            play(&database.store().await, &deeds).await;
         });
     }
 }

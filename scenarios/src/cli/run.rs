@@ -37,7 +37,8 @@ pub(super) struct RunArgs {
     /// run again until it was run so often; what fell is never run again
     #[arg(long, value_name = "N", requires = "live", default_value = "1")]
     tries: NonZeroUsize,
-    /// Live: a database in place of a fresh file, sqlite:PATH; for one drill at a time
+    /// Live: a database in place of a fresh file, sqlite:PATH or postgres://…, without orders;
+    /// for one drill at a time
     #[arg(long, value_name = "URL", requires = "live")]
     store: Option<String>,
     /// Draws all chance from another seed than the plan's
@@ -216,7 +217,12 @@ fn speed(text: &str) -> Result<f64, String> {
 fn store_url(text: &str) -> Result<String, Error> {
     // What was given is not repeated, as clap would: another scheme's URL may hold a password.
     let refused = |why: &str| Error::Usage(format!("--store {why}"));
-    let path = text.strip_prefix("sqlite:").ok_or_else(|| refused("must be sqlite:PATH"))?;
+    let servers = ["postgres://", "postgresql://"];
+    if servers.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|it| !it.is_empty())) {
+        return Ok(text.to_owned());
+    }
+    let path = text.strip_prefix("sqlite:");
+    let path = path.ok_or_else(|| refused("must be sqlite:PATH or postgres://…"))?;
     match path.strip_prefix("//").unwrap_or(path) {
         "" => Err(refused("names no file")),
         ":memory:" => Err(refused("must be a file, which several processes share")),

@@ -68,12 +68,14 @@ fn end_of(log: &Path) -> String {
 
 impl Child {
     /// Starts this program itself under `arguments` and reads the first line that it says.
+    /// `variables` are its whole environment: what must not show in a list of processes.
     ///
     /// # Errors
     /// [`Error::Start`], [`Error::NoGreeting`].
     pub async fn start<G: DeserializeOwned>(
         name: &str,
         arguments: Vec<OsString>,
+        variables: &[(&'static str, String)],
         log: PathBuf,
     ) -> Result<(Child, G), Error> {
         let failed = |source| Error::Start { name: name.to_owned(), source };
@@ -84,6 +86,7 @@ impl Child {
             .args(arguments)
             // Settings of a service that its user runs are none of a drill's.
             .env_clear()
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)

@@ -62,7 +62,7 @@ pub(super) async fn start(stage: &Stage<'_>, site: Site) -> Result<RunningFake, 
         seed.to_string().into(),
     ];
     let log = stage.path(&format!("{site}.log"));
-    let started = Child::start::<Greeting>(site.as_str(), arguments, log).await;
+    let started = Child::start::<Greeting>(site.as_str(), arguments, &[], log).await;
     let (child, greeting) = started.map_err(Error::Child)?;
     let (signals, _) = broadcast::channel(1024);
     let fake = RunningFake {

@@ -31,6 +31,8 @@ struct Node {
     restart_after: Duration,
     folder: PathBuf,
     arguments: Vec<OsString>,
+    /// Where the database is: a URL may hold a password.
+    variables: [(&'static str, String); 1],
     state: Mutex<State>,
 }
 
@@ -67,6 +69,7 @@ pub(super) async fn start(
             restart_after: stage.plan().world.restart_after,
             folder: stage.folder.path().to_owned(),
             arguments: arguments(stage, number, carrier, gateway, &config),
+            variables: [("OMS_STORE", stage.store_url.clone())],
             state: Mutex::default(),
         });
         node.boot().await.map_err(Error::Child)?;
@@ -106,8 +109,7 @@ fn arguments(
     if let Some(ahead) = stage.plan().faults.iter().find(skews).and_then(|fault| fault.by) {
         spec.epoch = spec.epoch + ahead;
     }
-    let flags: [(&str, OsString); 7] = [
-        ("--store", stage.store_url.clone().into()),
+    let flags: [(&str, OsString); 6] = [
         ("--carrier", carrier.api.clone().into()),
         ("--messenger", gateway.api.clone().into()),
         ("--listen", "127.0.0.1:0".into()),
@@ -207,7 +209,8 @@ impl Node {
         arguments.extend(["--worker-name".into(), worker.clone().into()]);
         arguments.extend(["--history".into(), self.history(incarnation).into()]);
         let log = self.folder.join(format!("node-{}.log", self.number));
-        let (child, greeting) = Child::start::<Greeting>(&worker, arguments, log).await?;
+        let (child, greeting) =
+            Child::start::<Greeting>(&worker, arguments, &self.variables, log).await?;
         let mut state = self.state();
         state.api = Some(greeting.api);
         state.child = Some(child);

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use clockwork::Timestamp;
 use oms_core::env::{Event, NullObserver};
+use oms_core::store::Store;
+use oms_core::store::postgres::PostgresStore;
 use oms_core::store::sqlite::{Options, SqliteStore};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -12,10 +14,24 @@ use super::{Error, Stage};
 use crate::history::Record;
 
 /// Opens the run's database from outside.
-pub(super) fn open(stage: &Stage<'_>) -> Result<SqliteStore, Error> {
-    let path = stage.store_url.strip_prefix("sqlite:").unwrap_or(&stage.store_url);
+pub(super) async fn open(stage: &Stage<'_>) -> Result<Arc<dyn Store>, Error> {
+    let options = options(stage);
+    Ok(match stage.store_url.strip_prefix("sqlite:") {
+        Some(path) => {
+            Arc::new(SqliteStore::open(Path::new(path), options).map_err(Error::Database)?)
+        }
+        None => {
+            let store = PostgresStore::open(&stage.store_url, options).await;
+            Arc::new(store.map_err(Error::Database)?)
+        }
+    })
+}
+
+/// How the runner uses the run's database.
+pub(super) fn options(stage: &Stage<'_>) -> Options {
+    // It asks one thing at a time.
     let options = Options::new(stage.clock.clone(), Arc::new(NullObserver));
-    SqliteStore::open(Path::new(path), options).map_err(Error::Database)
+    Options { pool_size: 1, ..options }
 }
 
 /// A line that a node wrote.

@@ -1,0 +1,287 @@
+//! PostgreSQL through `sqlx`: the same use cases as on SQLite, for many workers on many machines.
+//!
+//! What is done to an order is the same code as on SQLite (`store/aggregate.rs`); here is how its rows are
+//! read and written. Transactions are `READ COMMITTED`, and whoever changes an order locks its row
+//! first, then the rows that belong to it, several orders by their ids: so each sees what the one
+//! before it has committed, and nobody waits in a circle. A claim waits for nobody: it skips what is
+//! locked. Reads see one snapshot and lock nothing.
+//!
+//! What was not answered is told apart: before `COMMIT` was sent nothing has happened
+//! ([`Busy`]: ask again); after it, it may have ([`CommitUnknown`]: ask again too, for
+//! every write can be repeated).
+//!
+//! Read in this order: `schema.sql`, `records` (an order's rows), `claim`, `settle`, `reports`,
+//! `operate`, `quota`, `failure`.
+//!
+//! [`Busy`]: super::Error::Busy
+//! [`CommitUnknown`]: super::Error::CommitUnknown
+
+mod claim;
+mod connect;
+mod failure;
+mod held;
+mod ingest;
+mod members;
+mod migrate;
+mod operate;
+mod query;
+mod quota;
+mod records;
+mod reports;
+mod row;
+mod settle;
+
+pub use connect::{WriteLock, hold_write_lock};
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use clockwork::Timestamp;
+use sqlx::postgres::PgPool;
+use sqlx::{PgConnection, Postgres};
+
+use super::group_commit::Watch;
+use super::sqlite::Options;
+use super::{
+    Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows,
+    SignedUp, Store, TakePermits, UnitOfWork, Written,
+};
+use crate::env::{Hands, TaskId, current_task};
+use crate::member::Member;
+use crate::order::Order;
+use crate::policy::OrderPolicy;
+use failure::{before_commit, of_commit};
+use held::HeldTransaction;
+
+/// Sees what others have committed, statement by statement.
+const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// Sees one snapshot.
+const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// The store on PostgreSQL. Clones share its pool.
+#[derive(Clone)]
+pub struct PostgresStore {
+    pool: PgPool,
+    watch: Watch,
+    orders: Arc<dyn OrderPolicy>,
+}
+
+impl PostgresStore {
+    /// The database at `url` (`postgres://…`), migrated if need be. `pool_size` connections serve all
+    /// transactions, held or not; `busy_wait` is how long a row's lock is waited for.
+    ///
+    /// # Errors
+    /// [`Error`](super::Error) when the server cannot be reached, refuses, or the database was written by a newer
+    /// program. No error says the URL, which may hold a password.
+    pub async fn open(url: &str, options: Options) -> Result<PostgresStore> {
+        let pool = connect::pool(url, &options).await?;
+        let watch = Watch { clock: options.clock.clone(), observer: options.observer.clone() };
+        Ok(PostgresStore { pool, watch, orders: options.orders })
+    }
+
+    /// Ends all connections, once what is under way on them has ended.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn write(&self, op: &'static str) -> Result<Transaction> {
+        self.begin_as(op, WRITE).await
+    }
+
+    async fn read(&self, op: &'static str) -> Result<Transaction> {
+        self.begin_as(op, READ).await
+    }
+
+    async fn begin_as(&self, op: &'static str, how: &'static str) -> Result<Transaction> {
+        let begun = self.pool.begin_with(how).await;
+        let open = begun.map_err(|error| before_commit(&error, op))?;
+        let (watch, task) = (self.watch.clone(), current_task());
+        watch.begun(op, task);
+        Ok(Transaction { op, task, watch, open: Some(open) })
+    }
+
+    /// A connection outside of any transaction, for a look that may make one needless.
+    async fn glance(&self, op: &'static str) -> Result<sqlx::pool::PoolConnection<Postgres>> {
+        self.pool.acquire().await.map_err(|error| before_commit(&error, op))
+    }
+}
+
+/// One transaction of one use case, from its begin to its end. Dropping it rolls back.
+struct Transaction {
+    op: &'static str,
+    task: TaskId,
+    watch: Watch,
+    /// Until it has ended.
+    open: Option<sqlx::Transaction<'static, Postgres>>,
+}
+
+impl Transaction {
+    fn db(&mut self) -> &mut PgConnection {
+        // It is taken by `end` and `roll_back` alone, which take the whole.
+        self.open.as_mut().expect("an open transaction")
+    }
+
+    /// Commits what went well, and undoes what did not.
+    async fn end<T>(mut self, done: failure::Result<T>) -> Result<T> {
+        let answer = match done {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let error = failure.of(self.op);
+                self.roll_back().await;
+                return Err(error);
+            }
+        };
+        let Some(open) = self.open.take() else { return Ok(answer) };
+        let committed = open.commit().await;
+        self.watch.ended(self.op, self.task, committed.is_ok());
+        committed.map_err(|error| of_commit(&error, self.op)).map(|()| answer)
+    }
+
+    async fn roll_back(mut self) {
+        if let Some(open) = self.open.take() {
+            self.watch.ended(self.op, self.task, false);
+            // A server that is gone has rolled back, too.
+            let _ = open.rollback().await;
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if self.open.take().is_some() {
+            self.watch.ended(self.op, self.task, false);
+        }
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn ingest(
+        &self,
+        order: &Order,
+        rejection: Option<String>,
+        now: Timestamp,
+    ) -> Result<Ingested> {
+        let mut write = self.write("ingest").await?;
+        let done = ingest::ingest(write.db(), order, rejection.as_deref(), now).await;
+        write.end(done).await
+    }
+
+    async fn sign_up(&self, member: &Member, now: Timestamp) -> Result<SignedUp> {
+        let mut write = self.write("sign-up").await?;
+        let done = members::sign_up(write.db(), member, now).await;
+        write.end(done).await
+    }
+
+    async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
+        const OP: &str = "claim-parcels";
+        let nothing = claim::no_parcels(&mut *self.glance(OP).await?, claim.now).await;
+        if let Some(nothing) = nothing.map_err(|failure| failure.of(OP))? {
+            return Ok(nothing);
+        }
+        let mut write = self.write(OP).await?;
+        let done = claim::parcels(write.db(), &claim).await;
+        write.end(done).await
+    }
+
+    async fn settle_parcel(
+        &self,
+        work: &ParcelWork,
+        outcome: ParcelOutcome,
+        now: Timestamp,
+    ) -> Result<Written> {
+        let mut write = self.write("settle-parcel").await?;
+        let (key, token) = (&work.key, work.lease.token);
+        let done = settle::parcel(write.db(), &*self.orders, key, token, &outcome, now).await;
+        write.end(done).await
+    }
+
+    async fn claim_notices(&self, claim: Claim) -> Result<Claimed<NoticeWork>> {
+        const OP: &str = "claim-notices";
+        let nothing = claim::no_notices(&mut *self.glance(OP).await?, claim.now).await;
+        if let Some(nothing) = nothing.map_err(|failure| failure.of(OP))? {
+            return Ok(nothing);
+        }
+        let mut write = self.write(OP).await?;
+        let done = claim::notices(write.db(), &claim).await;
+        write.end(done).await
+    }
+
+    async fn settle_notice(
+        &self,
+        work: &NoticeWork,
+        outcome: NoticeOutcome,
+        now: Timestamp,
+    ) -> Result<Written> {
+        let mut write = self.write("settle-notice").await?;
+        let (key, token) = (&work.key, Some(work.lease.token));
+        let done = settle::notice(write.db(), &*self.orders, key, token, &outcome, now).await;
+        write.end(done).await
+    }
+
+    async fn take_permits(&self, take: TakePermits) -> Result<Permits> {
+        let mut write = self.write("take-permits").await?;
+        let done = quota::take(write.db(), &take).await;
+        write.end(done).await
+    }
+
+    async fn block_quota(&self, quota: &'static str, until: Timestamp) -> Result<()> {
+        let mut write = self.write("block-quota").await?;
+        let done = quota::block(write.db(), quota, until).await;
+        write.end(done).await
+    }
+
+    async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()> {
+        let mut write = self.write("record-reports").await?;
+        let done = reports::record_all(write.db(), &*self.orders, &reports, now).await;
+        write.end(done).await
+    }
+
+    async fn awaits_reports(&self, since: Timestamp) -> Result<bool> {
+        let mut read = self.read("awaits-reports").await?;
+        let done = reports::awaited(read.db(), since).await;
+        read.end(done).await
+    }
+
+    async fn operate(&self, operation: Operation) -> Result<Operated> {
+        let mut write = self.write("operate").await?;
+        let done = operate::operate(write.db(), &*self.orders, &operation).await;
+        write.end(done).await
+    }
+
+    async fn order(&self, id: &str) -> Result<Option<OrderView>> {
+        let mut read = self.read("order").await?;
+        let done = query::order(read.db(), id).await;
+        read.end(done).await
+    }
+
+    async fn member(&self, id: &str) -> Result<Option<MemberView>> {
+        let mut read = self.read("member").await?;
+        let done = query::member(read.db(), id).await;
+        read.end(done).await
+    }
+
+    async fn orders(&self, filter: Filter) -> Result<Vec<OrderView>> {
+        let mut read = self.read("orders").await?;
+        let done = query::orders(read.db(), &filter).await;
+        read.end(done).await
+    }
+
+    async fn census(&self) -> Result<Census> {
+        let mut read = self.read("census").await?;
+        let done = query::census(read.db()).await;
+        read.end(done).await
+    }
+
+    async fn rows(&self) -> Result<Rows> {
+        let mut read = self.read("rows").await?;
+        let done = query::rows(read.db()).await;
+        read.end(done).await
+    }
+
+    async fn begin<'h>(&self, _: &'h mut Hands) -> Result<Box<dyn UnitOfWork + 'h>> {
+        let transaction = self.write(held::OP).await?;
+        Ok(Box::new(HeldTransaction::new(transaction, self.orders.clone())))
+    }
+}

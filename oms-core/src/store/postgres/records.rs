@@ -1,0 +1,277 @@
+//! The rows of one order, read under their locks and written back.
+
+use clockwork::Timestamp;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::failure::{Failure, Result};
+use super::row::{Columns, micros, plain};
+use crate::state::ParcelState;
+use crate::store::NoticeKey;
+use crate::store::aggregate::{Aggregate, Edge, Notice, OrderRecord, Parcel, by_name};
+
+/// Reads the order `id` with all that belongs to it, if there is one, and locks it until the end of
+/// the transaction: first the order, then what belongs to it.
+pub(super) async fn load(db: &mut PgConnection, id: &str) -> Result<Option<Aggregate>> {
+    let Some(order) = order(db, id).await? else { return Ok(None) };
+    let parcels = parcels(db, id).await?;
+    let notices = notices(db, id).await?;
+    Ok(Some(Aggregate::new(order, parcels, notices)))
+}
+
+/// As [`load`], of an order that must be there.
+pub(super) async fn load_known(db: &mut PgConnection, id: &str) -> Result<Aggregate> {
+    load(db, id).await?.ok_or_else(|| missing(id))
+}
+
+/// Reads what the notification `key` belongs to: an order with all of its own, or a member.
+pub(super) async fn owning(db: &mut PgConnection, key: &NoticeKey) -> Result<Option<Aggregate>> {
+    match key.member() {
+        None => load(db, &key.order).await,
+        Some(_) => of_member(db, &key.order).await.map(Some),
+    }
+}
+
+/// As [`owning`], where there must be one.
+pub(super) async fn load_owning(db: &mut PgConnection, key: &NoticeKey) -> Result<Aggregate> {
+    owning(db, key).await?.ok_or_else(|| missing(&key.order))
+}
+
+/// A member's notifications.
+pub(super) async fn of_member(db: &mut PgConnection, owner: &str) -> Result<Aggregate> {
+    Ok(Aggregate::of_member(owner, notices(db, owner).await?))
+}
+
+fn missing(order: &str) -> Failure {
+    Failure::corrupt("orders", format!("{order} missing"))
+}
+
+/// Locks several orders, always in the order of their ids: so two transactions that want the same
+/// ones wait for each other, and not in a circle.
+pub(super) async fn lock(db: &mut PgConnection, ids: &[&str]) -> Result<()> {
+    if ids.len() > 1 {
+        let sql = "SELECT 1 FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE";
+        sqlx::query(sql).bind(ids).execute(db).await?;
+    }
+    Ok(())
+}
+
+async fn order(db: &mut PgConnection, id: &str) -> Result<Option<OrderRecord>> {
+    let sql = "SELECT state, called_back, reason FROM orders WHERE id = $1 FOR UPDATE";
+    let Some(row) = sqlx::query(sql).bind(id).fetch_optional(db).await? else { return Ok(None) };
+    let row = Columns::new(&row, "orders");
+    Ok(Some(OrderRecord {
+        id: id.to_owned(),
+        state: row.state(0)?,
+        called_back: row.get(1)?,
+        reason: row.maybe_text(2)?,
+        changed: false,
+    }))
+}
+
+async fn parcels(db: &mut PgConnection, order: &str) -> Result<Vec<Parcel>> {
+    let sql = "SELECT number, state, attempts, rounds, sent_until, unknown_since, picked_up,
+                      parked_from, due_at, reason, lease_worker, lease_token, lease_until, settled
+               FROM parcels WHERE order_id = $1 ORDER BY number FOR UPDATE";
+    let mut parcels = Vec::new();
+    for row in sqlx::query(sql).bind(order).fetch_all(db).await? {
+        let row = Columns::new(&row, "parcels");
+        parcels.push(Parcel {
+            number: row.count(0)?,
+            state: row.state(1)?,
+            attempts: row.count(2)?,
+            rounds: row.count(3)?,
+            sent_until: row.maybe_moment(4)?,
+            unknown_since: row.maybe_moment(5)?,
+            picked_up: row.get(6)?,
+            parked_from: row.maybe_state(7)?,
+            due_at: row.maybe_moment(8)?,
+            reason: row.maybe_text(9)?,
+            lease: row.lease(10)?,
+            intent: None,
+            forgets_intent: false,
+            changed: false,
+        });
+    }
+    Ok(parcels)
+}
+
+async fn notices(db: &mut PgConnection, order: &str) -> Result<Vec<Notice>> {
+    let sql = "SELECT event, state, msg_key, sent_at, report_code, report_channel, reported_at,
+                      attempts, rounds, first_sent_at, given_up, due_at, reason,
+                      lease_worker, lease_token, lease_until, settled
+               FROM notices WHERE order_id = $1 ORDER BY event FOR UPDATE";
+    let mut notices = Vec::new();
+    for row in sqlx::query(sql).bind(order).fetch_all(db).await? {
+        let row = Columns::new(&row, "notices");
+        notices.push(Notice {
+            event: row.text(0)?,
+            state: row.state(1)?,
+            msg_key: row.maybe_text(2)?,
+            sent_at: row.maybe_moment(3)?,
+            report_code: row.maybe_text(4)?,
+            report_channel: row.maybe_text(5)?,
+            reported_at: row.maybe_moment(6)?,
+            attempts: row.count(7)?,
+            rounds: row.count(8)?,
+            first_sent_at: row.maybe_moment(9)?,
+            given_up: row.get(10)?,
+            due_at: row.maybe_moment(11)?,
+            reason: row.maybe_text(12)?,
+            lease: row.lease(13)?,
+            changed: false,
+        });
+    }
+    Ok(notices)
+}
+
+/// Writes what has changed, by one statement: the rows travel as JSON, so that one text serves any
+/// number of them.
+pub(super) async fn save(
+    db: &mut PgConnection,
+    aggregate: &Aggregate,
+    now: Timestamp,
+) -> Result<()> {
+    const SAVE: &str = "
+        WITH order_row AS (
+            UPDATE orders SET state = c.state, called_back = c.called_back, reason = c.reason,
+                   updated_at = $5
+            FROM jsonb_to_recordset($2::jsonb) AS c (state TEXT, called_back BOOLEAN, reason TEXT)
+            WHERE id = $1
+        ), parcel_rows AS (
+            UPDATE parcels AS p
+            SET state = c.state, attempts = c.attempts, rounds = c.rounds,
+                sent_until = c.sent_until, unknown_since = c.unknown_since,
+                picked_up = c.picked_up, parked_from = c.parked_from, due_at = c.due_at,
+                reason = c.reason, lease_worker = c.lease_worker, lease_token = c.lease_token,
+                lease_until = c.lease_until, settled = c.settled,
+                invoice_no = CASE WHEN c.keeps THEN p.invoice_no ELSE c.invoice_no END,
+                rcpt_ymd = CASE WHEN c.keeps THEN p.rcpt_ymd ELSE c.rcpt_ymd END,
+                cust_use_no = CASE WHEN c.keeps THEN p.cust_use_no ELSE c.cust_use_no END,
+                mpck_key = CASE WHEN c.keeps THEN p.mpck_key ELSE c.mpck_key END,
+                request = CASE WHEN c.keeps THEN p.request ELSE c.request END
+            FROM jsonb_to_recordset($3::jsonb) AS c (
+                number BIGINT, state TEXT, attempts BIGINT, rounds BIGINT, sent_until BIGINT,
+                unknown_since BIGINT, picked_up BOOLEAN, parked_from TEXT, due_at BIGINT,
+                reason TEXT, lease_worker TEXT, lease_token BIGINT, lease_until BIGINT,
+                settled TEXT, keeps BOOLEAN, invoice_no TEXT, rcpt_ymd TEXT, cust_use_no TEXT,
+                mpck_key TEXT, request TEXT)
+            WHERE p.order_id = $1 AND p.number = c.number
+        )
+        INSERT INTO notices (order_id, event, state, msg_key, sent_at, report_code,
+               report_channel, reported_at, attempts, rounds, first_sent_at, given_up, due_at,
+               reason, lease_worker, lease_token, lease_until, settled)
+        SELECT $1, event, state, msg_key, sent_at, report_code, report_channel, reported_at,
+               attempts, rounds, first_sent_at, given_up, due_at, reason, lease_worker,
+               lease_token, lease_until, settled
+        FROM jsonb_to_recordset($4::jsonb) AS c (
+            event TEXT, state TEXT, msg_key TEXT, sent_at BIGINT, report_code TEXT,
+            report_channel TEXT, reported_at BIGINT, attempts BIGINT, rounds BIGINT,
+            first_sent_at BIGINT, given_up BOOLEAN, due_at BIGINT, reason TEXT,
+            lease_worker TEXT, lease_token BIGINT, lease_until BIGINT, settled TEXT)
+        ON CONFLICT (order_id, event) DO UPDATE SET
+               state = excluded.state, msg_key = excluded.msg_key, sent_at = excluded.sent_at,
+               report_code = excluded.report_code, report_channel = excluded.report_channel,
+               reported_at = excluded.reported_at, attempts = excluded.attempts,
+               rounds = excluded.rounds, first_sent_at = excluded.first_sent_at,
+               given_up = excluded.given_up, due_at = excluded.due_at, reason = excluded.reason,
+               lease_worker = excluded.lease_worker, lease_token = excluded.lease_token,
+               lease_until = excluded.lease_until, settled = excluded.settled";
+    let order = &aggregate.order;
+    let orders: Vec<Value> = order.changed.then(|| order_json(order)).into_iter().collect();
+    let parcels = aggregate.parcels.iter().filter(|parcel| parcel.changed);
+    let parcels: Vec<Value> = parcels.map(parcel_json).collect();
+    let notices = aggregate.notices.iter().filter(|notice| notice.changed);
+    let notices: Vec<Value> = notices.map(notice_json).collect();
+    if orders.is_empty() && parcels.is_empty() && notices.is_empty() {
+        return log(db, now, aggregate.walked()).await;
+    }
+    sqlx::query(SAVE)
+        .bind(&order.id)
+        .bind(json!(orders).to_string())
+        .bind(json!(parcels).to_string())
+        .bind(json!(notices).to_string())
+        .bind(now.micros())
+        .execute(&mut *db)
+        .await?;
+    log(db, now, aggregate.walked()).await
+}
+
+fn order_json(order: &OrderRecord) -> Value {
+    json!({
+        "state": order.state.as_str(),
+        "called_back": order.called_back,
+        "reason": order.reason.as_deref().map(plain),
+    })
+}
+
+fn parcel_json(parcel: &Parcel) -> Value {
+    let intent = parcel.intent.as_ref();
+    json!({
+        "number": parcel.number,
+        "state": parcel.state.as_str(),
+        "attempts": parcel.attempts,
+        "rounds": parcel.rounds,
+        "sent_until": micros(parcel.sent_until),
+        "unknown_since": micros(parcel.unknown_since),
+        "picked_up": parcel.picked_up,
+        "parked_from": parcel.parked_from.map(ParcelState::as_str),
+        "due_at": micros(parcel.due_at),
+        "reason": parcel.reason.as_deref().map(plain),
+        "lease_worker": parcel.lease.worker,
+        "lease_token": parcel.lease.token,
+        "lease_until": micros(parcel.lease.until),
+        "settled": parcel.lease.settled,
+        "keeps": intent.is_none() && !parcel.forgets_intent,
+        "invoice_no": intent.map(|intent| &intent.invoice_no),
+        "rcpt_ymd": intent.map(|intent| &intent.rcpt_ymd),
+        "cust_use_no": intent.map(|intent| &intent.cust_use_no),
+        "mpck_key": intent.map(|intent| &intent.mpck_key),
+        "request": intent.map(|intent| &intent.request),
+    })
+}
+
+fn notice_json(notice: &Notice) -> Value {
+    json!({
+        "event": notice.event,
+        "state": notice.state.as_str(),
+        "msg_key": notice.msg_key.as_deref().map(plain),
+        "sent_at": micros(notice.sent_at),
+        "report_code": notice.report_code.as_deref().map(plain),
+        "report_channel": notice.report_channel.as_deref().map(plain),
+        "reported_at": micros(notice.reported_at),
+        "attempts": notice.attempts,
+        "rounds": notice.rounds,
+        "first_sent_at": micros(notice.first_sent_at),
+        "given_up": notice.given_up,
+        "due_at": micros(notice.due_at),
+        "reason": notice.reason.as_deref().map(plain),
+        "lease_worker": notice.lease.worker,
+        "lease_token": notice.lease.token,
+        "lease_until": micros(notice.lease.until),
+        "settled": notice.lease.settled,
+    })
+}
+
+/// Logs walked edges in their order.
+pub(super) async fn log(db: &mut PgConnection, at: Timestamp, edges: &[Edge]) -> Result<()> {
+    if edges.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO transitions (at, entity, key, from_state, to_state, walked_by)
+               SELECT $1, entity, key, from_state, to_state, walked_by
+               FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+                    WITH ORDINALITY AS e (entity, key, from_state, to_state, walked_by, place)
+               ORDER BY place";
+    let column = |of: fn(&Edge) -> &str| edges.iter().map(of).collect::<Vec<&str>>();
+    sqlx::query(sql)
+        .bind(at.micros())
+        .bind(column(|edge| edge.entity))
+        .bind(column(|edge| &edge.key))
+        .bind(edges.iter().map(|edge| edge.from).collect::<Vec<Option<&str>>>())
+        .bind(column(|edge| edge.to))
+        .bind(column(|edge| by_name(edge.by)))
+        .execute(db)
+        .await?;
+    Ok(())
+}
