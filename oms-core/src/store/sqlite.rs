@@ -64,12 +64,14 @@ pub struct Options {
     pub observer: Arc<dyn Observer>,
     /// What follows for an order when one of its parcels or notifications has changed.
     pub orders: Arc<dyn OrderPolicy>,
-    /// At most so many transactions are held at once (see [`Store::begin`]).
+    /// At most so many transactions are held at once (see [`Store::begin`]). On PostgreSQL they are
+    /// connections, and the other use cases need one each, too.
     pub pool_size: usize,
     /// A place in the pool is waited for at most so long, then the answer is [`Error::Busy`].
     pub pool_wait: Duration,
     /// The write lock of a file is waited for at most so long, in real time on the writer's thread,
     /// then the answer is [`Error::Busy`]. Nobody else holds the lock of a database in memory.
+    /// On PostgreSQL: so long for the lock of a row.
     pub busy_wait: Duration,
     /// When a file's writes are waited for until they are on the medium.
     pub synchronous: Synchronous,

@@ -21,8 +21,8 @@ impl Aggregate {
     }
 
     /// Takes `outcome` of a step on the notification of `event`, taken under the fencing token
-    /// `token`; without one, of a notification that was born in this very transaction. What follows
-    /// for the order is left to the caller, who may know a report that came early.
+    /// `token`; without one, of a notification that nobody has claimed. What follows for the order
+    /// is left to the caller, who may know a report that came early.
     pub(in crate::store) fn settle_notice(
         &mut self,
         event: &str,

@@ -13,8 +13,8 @@ impl Aggregate {
     /// kept aside.
     ///
     /// The first report of a message counts, a redelivered one changes nothing. It proves that the
-    /// message was sent: an open notification that nobody works on becomes `sent`; one that somebody
-    /// works on does when it is settled.
+    /// message was sent: an open notification that nobody works on becomes `sent`; one that
+    /// somebody works on does when it is settled.
     pub(in crate::store) fn record_report(
         &mut self,
         policy: &dyn OrderPolicy,

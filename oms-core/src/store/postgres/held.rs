@@ -5,15 +5,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use clockwork::Timestamp;
 use sqlx::PgConnection;
+use tokio::sync::Mutex;
 
 use super::failure::Result;
-use super::{Transaction, members, records, settle};
+use super::{Transaction, members, query, records, settle};
 use crate::member::Member;
 use crate::policy::OrderPolicy;
 use crate::store::aggregate::Right;
 use crate::store::{
-    self, MemberPart, NoticeKey, NoticeOutcome, ParcelKey, ParcelOutcome, ParcelWork, UnitOfWork,
-    Written,
+    self, Lease, MemberPart, NoticeKey, NoticeOutcome, OrderView, ParcelKey, ParcelOutcome,
+    ParcelWork, UnitOfWork, Written,
 };
 
 /// The name that it has in the history.
@@ -22,20 +23,21 @@ pub(super) const OP: &str = "unit-of-work";
 /// Holds a connection of the pool, and an open transaction on it, from its begin to its end; what
 /// is written waits for the commit.
 pub(super) struct HeldTransaction {
-    transaction: Transaction,
+    /// Behind a lock, for it is read through a shared reference.
+    transaction: Mutex<Transaction>,
     orders: Arc<dyn OrderPolicy>,
     writes: Vec<Write>,
 }
 
 enum Write {
     Parcel { key: ParcelKey, token: i64, outcome: ParcelOutcome, now: Timestamp },
-    Notice { key: NoticeKey, outcome: NoticeOutcome, now: Timestamp },
+    Notice { key: NoticeKey, token: Option<i64>, outcome: NoticeOutcome, now: Timestamp },
     Member { member: Box<Member>, part: MemberPart, now: Timestamp },
 }
 
 impl HeldTransaction {
     pub(super) fn new(transaction: Transaction, orders: Arc<dyn OrderPolicy>) -> HeldTransaction {
-        HeldTransaction { transaction, orders, writes: Vec::new() }
+        HeldTransaction { transaction: Mutex::new(transaction), orders, writes: Vec::new() }
     }
 }
 
@@ -46,22 +48,40 @@ impl UnitOfWork for HeldTransaction {
         self.writes.push(Write::Parcel { key, token, outcome, now });
     }
 
-    fn settle_notice(&mut self, key: &NoticeKey, outcome: NoticeOutcome, now: Timestamp) {
-        self.writes.push(Write::Notice { key: key.clone(), outcome, now });
+    fn settle_notice(
+        &mut self,
+        key: &NoticeKey,
+        lease: Option<&Lease>,
+        outcome: NoticeOutcome,
+        now: Timestamp,
+    ) {
+        let (key, token) = (key.clone(), lease.map(|lease| lease.token));
+        self.writes.push(Write::Notice { key, token, outcome, now });
     }
 
     fn keep_member(&mut self, member: &Member, part: MemberPart, now: Timestamp) {
         self.writes.push(Write::Member { member: Box::new(member.clone()), part, now });
     }
 
-    async fn commit(mut self: Box<Self>) -> store::Result<Written> {
-        let written = write(self.transaction.db(), &*self.orders, &self.writes).await;
+    /// On this very connection, statement by statement: an order that others change at the same
+    /// moment may be seen in between.
+    async fn order(&self, id: &str) -> store::Result<Option<OrderView>> {
+        let mut transaction = self.transaction.lock().await;
+        query::order(transaction.db(), id).await.map_err(|failure| failure.of(OP))
+    }
+
+    async fn commit(self: Box<Self>) -> store::Result<Written> {
+        let HeldTransaction { transaction, orders, writes } = *self;
+        let mut transaction = transaction.into_inner();
+        let written = write(transaction.db(), &*orders, &writes).await;
         if matches!(written, Ok(Written::Fenced)) {
-            self.transaction.roll_back().await;
+            transaction.roll_back().await;
             return Ok(Written::Fenced);
         }
-        self.transaction.end(written).await
+        transaction.end(written).await
     }
+
+    fn roll_back(self: Box<Self>) {}
 }
 
 /// All of it, or nothing when one lease was lost, or a member would take what is another's.
@@ -82,9 +102,9 @@ async fn write(
                 let aggregate = records::load_known(db, &key.order).await?;
                 aggregate.parcel_right(key.number, *token, outcome)?
             }
-            Write::Notice { key, outcome, .. } => {
+            Write::Notice { key, token, outcome, .. } => {
                 let aggregate = records::load_owning(db, key).await?;
-                aggregate.notice_right(&key.event, None, outcome)
+                aggregate.notice_right(&key.event, *token, outcome)
             }
             Write::Member { member, .. } => members::member_right(db, member).await?,
         };
@@ -97,8 +117,8 @@ async fn write(
             Write::Parcel { key, token, outcome, now } => {
                 settle::parcel(db, policy, key, *token, outcome, *now).await?;
             }
-            Write::Notice { key, outcome, now } => {
-                settle::notice(db, policy, key, None, outcome, *now).await?;
+            Write::Notice { key, token, outcome, now } => {
+                settle::notice(db, policy, key, *token, outcome, *now).await?;
             }
             Write::Member { member, part, now } => members::keep(db, member, *part, *now).await?,
         }

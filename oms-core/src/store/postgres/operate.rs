@@ -17,7 +17,7 @@ pub(super) async fn operate(
     policy: &dyn OrderPolicy,
     operation: &Operation,
 ) -> Result<Operated> {
-    // The lock comes first: of the same operation twice at once, the second sees what the first did.
+    // The lock comes first: of the same operation twice at once, the second sees the first.
     let Some(mut aggregate) = records::load(db, &operation.order).await? else {
         return Ok(Operated::NotFound);
     };

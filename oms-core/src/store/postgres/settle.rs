@@ -25,7 +25,7 @@ pub(super) async fn parcel(
 }
 
 /// Writes `outcome` of a step on a notification, taken under the fencing token `token`; without
-/// one, of a notification that was born in this very transaction.
+/// one, of a notification that nobody has claimed: it may be born in this very transaction.
 pub(super) async fn notice(
     db: &mut PgConnection,
     policy: &dyn OrderPolicy,
