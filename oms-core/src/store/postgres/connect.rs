@@ -24,8 +24,8 @@ pub(super) async fn pool(url: &str, options: &Options) -> store::Result<PgPool> 
     const OP: &str = "open";
     let settings = settings(url, options)?;
     // Not through the pool: it would wait for a server that is not there.
-    let first = settings.connect().await.map_err(|error| before_commit(&error, OP));
-    let mut first = first?;
+    let failed = |error: sqlx::Error| Error::Engine { op: OP, reason: error.to_string() };
+    let mut first = settings.connect().await.map_err(failed)?;
     migrate(&mut first).await.map_err(|failure| failure.of(OP))?;
     // It has done its work; whether it parts politely does not matter.
     let _ = first.close().await;
