@@ -7,12 +7,18 @@
 mod after_commit;
 mod call_first;
 mod call_last;
+mod create_or_replace;
+mod create_or_skip;
 mod durable;
 mod event_listener;
+mod idempotent_callee;
 mod lab;
+mod message_queue;
+mod message_queue_in_transaction;
 mod outbox;
 mod requires_new;
 mod requires_new_in_outer_transaction;
+mod saga;
 mod single_transaction;
 
 use std::sync::Arc;
@@ -63,9 +69,15 @@ pub const ALL: &[Strategy] = &[
     requires_new_in_outer_transaction::STRATEGY,
     after_commit::STRATEGY,
     event_listener::STRATEGY,
+    message_queue::STRATEGY,
+    message_queue_in_transaction::STRATEGY,
     outbox::STRATEGY,
+    saga::STRATEGY,
     call_first::STRATEGY,
     call_last::STRATEGY,
+    idempotent_callee::STRATEGY,
+    create_or_skip::STRATEGY,
+    create_or_replace::STRATEGY,
 ];
 
 /// The one that is recommended, and taken where a plan names none.

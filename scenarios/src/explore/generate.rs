@@ -6,6 +6,7 @@
 mod calls;
 mod nodes;
 mod orders;
+mod queue;
 mod store;
 mod themes;
 mod world;
@@ -29,6 +30,9 @@ pub fn generate(seed: u64, number: u64, powers: Powers) -> Plan {
     orders::draw(&mut draft);
     let themed = themes::draw(&mut draft);
     draft.draw_faults(themed);
+    if powers.queue {
+        draft.plan.faults.extend(queue::draw(draft.dice.fork("queue", 0)));
+    }
     draft.end_chaos();
     let mut plan = draft.plan;
     if !draft.is_measured {
@@ -141,7 +145,8 @@ mod tests {
     #[test]
     fn a_power_that_is_taken_away_is_not_used() {
         let all = Powers::default();
-        let (mut late, mut points, mut crashes) = (0, 0, 0);
+        let (mut late, mut points, mut crashes, mut queues) = (0, 0, 0, 0);
+        let is_of_queue = |fault: &Fault| fault.kind.target() == faults::Target::Queue;
         for number in 0..300 {
             let without = |powers: Powers| {
                 let plan = generate(1, number, powers);
@@ -164,7 +169,10 @@ mod tests {
             assert!(!without(Powers { scheduling_points: false, ..all }).iter().any(at_point));
             assert!(!without(Powers { crash: false, ..all }).iter().any(is_crash));
             without(Powers { swarm: false, ..all });
+            queues += usize::from(without(Powers { queue: true, ..all }).iter().any(is_of_queue));
+            assert!(!with.iter().any(is_of_queue), "only a strategy with a queue has any");
         }
+        assert!(queues > 150, "{queues}");
         assert!(late > 15 && points > 25 && crashes > 60, "{late} {points} {crashes}");
     }
 }

@@ -12,10 +12,18 @@ pub struct Powers {
     /// Each run has a few faults of widely different weights; without it each has all faults, at
     /// the same few per cent.
     pub swarm: bool,
+    /// The message broker fails too: for strategies that have one.
+    pub queue: bool,
 }
 
 impl Default for Powers {
     fn default() -> Powers {
-        Powers { late_delivery: true, scheduling_points: true, crash: true, swarm: true }
+        Powers {
+            late_delivery: true,
+            scheduling_points: true,
+            crash: true,
+            swarm: true,
+            queue: false,
+        }
     }
 }

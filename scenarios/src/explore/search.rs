@@ -15,6 +15,7 @@ use crate::evidence::Evidence;
 use crate::plan::Plan;
 use crate::runner;
 use crate::sim;
+use crate::strategies;
 use crate::trial::{Trial, Trials};
 use crate::verdict;
 
@@ -139,7 +140,10 @@ type Done = Result<(Trial, Option<String>), Error>;
 impl Options {
     /// The plan of the run of this number.
     pub fn plan(&self, number: u64) -> Plan {
-        let mut plan = generate(self.seed, number, self.powers);
+        let strategy = self.strategy.as_deref().and_then(strategies::named);
+        let queue = strategy.is_some_and(|strategy| strategy.queue);
+        let powers = Powers { queue: queue || self.powers.queue, ..self.powers };
+        let mut plan = generate(self.seed, number, powers);
         plan.strategy.clone_from(&self.strategy);
         plan.sabotage.clone_from(&self.sabotage);
         plan

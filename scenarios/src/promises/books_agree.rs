@@ -65,6 +65,16 @@ pub enum Violation {
         /// The notification.
         notice: String,
     },
+    /// The customer was told, and no row says that anything was to be told.
+    #[error("the gateway accepted {msg_key} about {order}, which is {state} and tells nothing")]
+    ToldUnasked {
+        /// The order.
+        order: String,
+        /// What the service says.
+        state: OrderState,
+        /// The message.
+        msg_key: String,
+    },
     /// The service says that the customer was not told, and the gateway accepted it.
     #[error("{notice} is {state} in the database, and the gateway accepted {msg_key}")]
     Accepted {
@@ -91,6 +101,14 @@ pub fn check(evidence: &Evidence) -> Finding {
         violations.extend(check_order(evidence, order));
         for notice in &order.notices {
             violations.extend(check_notice(evidence, order, notice));
+        }
+        if order.notices.is_empty() {
+            let mut told = evidence.messages_of(&order.id);
+            violations.extend(told.next().map(|message| Violation::ToldUnasked {
+                order: order.id.clone(),
+                state: order.state,
+                msg_key: message.msg_key.clone(),
+            }));
         }
     }
     let unknown = evidence.bookings_adrift().filter(|(order, _)| evidence.row(order).is_none());
@@ -250,5 +268,8 @@ mod tests {
         assert!(said(&check(&refused.evidence())).contains("is refused in the database"));
         let unknown = Builder::clean(1).notice("ORD-1", "unknown");
         assert_eq!(check(&unknown.evidence()), Finding::default());
+        let rolled_back = one("accepted", "intended").message("ORD-1:shipped", "", 1_000);
+        let heard = said(&check(&rolled_back.evidence()));
+        assert!(heard.ends_with("about ORD-1, which is accepted and tells nothing"), "{heard}");
     }
 }

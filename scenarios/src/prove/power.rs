@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn each_power_is_taken_away_alone() {
         for power in Power::ALL {
-            let Powers { late_delivery, scheduling_points, crash, swarm } = power.taken_away();
+            let Powers { late_delivery, scheduling_points, crash, swarm, .. } = power.taken_away();
             let left = [late_delivery, scheduling_points, crash, swarm];
             let expected = Power::ALL.map(|other| other != power);
             assert_eq!(left, expected, "without {power}");

@@ -7,13 +7,15 @@
 
 mod alimtalk;
 mod delivery;
+mod events;
 mod limiter;
 mod notification;
 mod scheduler;
 pub(super) mod status;
 
 pub(super) use alimtalk::AlimtalkClient;
-pub(super) use delivery::{DeliveryClient, DeliveryResult};
+pub(super) use delivery::{Cancelled, DeliveryClient, DeliveryResult};
+pub(super) use events::{DeliveryCompleted, Events};
 pub(super) use scheduler::{Job, Scheduler};
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use oms_core::store::{
 };
 
 use super::Setup;
+use crate::queue;
 
 /// The batch runs so often, and whenever an order comes in.
 pub(super) const BATCH_EVERY: Duration = Duration::from_secs(10);
@@ -49,6 +52,12 @@ pub(super) enum Exception {
     /// The database's.
     #[error("database")]
     Database(#[from] store::Error),
+    /// The broker's.
+    #[error("broker")]
+    Broker(#[from] queue::Error),
+    /// `orderRepository.findById(orderId).orElseThrow()`.
+    #[error("no order {0}")]
+    NoSuchElement(String),
     /// The order was processed by somebody else meanwhile.
     #[error("optimistic lock of {0}")]
     OptimisticLock(ParcelKey),
@@ -201,9 +210,9 @@ impl Lab {
     /// `orderRepository.findUnprocessed()`. Parcels that are to be cancelled are none of the
     /// texts': nobody looks after them.
     pub(super) async fn unprocessed(&self) -> Vec<Unprocessed> {
-        let claimed = self.claimed(self.env.store.claim_parcels(self.claim()).await);
+        let due = self.due_parcels().await;
         let mut orders: Vec<Unprocessed> = Vec::new();
-        for parcel in claimed.into_iter().filter(|work| work.state == ParcelState::Planned) {
+        for parcel in due.into_iter().filter(|work| work.state == ParcelState::Planned) {
             match orders.last_mut() {
                 Some(last) if last.order.id == parcel.order.id => last.parcels.push(parcel),
                 _ => {
@@ -212,6 +221,11 @@ impl Lab {
             }
         }
         orders
+    }
+
+    /// Parcels with which anything is to be done, each claimed.
+    pub(super) async fn due_parcels(&self) -> Vec<ParcelWork> {
+        self.claimed(self.env.store.claim_parcels(self.claim()).await)
     }
 
     /// Messages that are not sent yet, each claimed.
@@ -264,6 +278,7 @@ impl Lab {
 fn chain(exception: &Exception) -> String {
     match exception {
         Exception::Database(error) => format!("{exception}: {error}"),
+        Exception::Broker(error) => format!("{exception}: {error}"),
         _ => exception.to_string(),
     }
 }

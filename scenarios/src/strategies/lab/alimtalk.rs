@@ -18,6 +18,8 @@ use crate::strategies::Setup;
 /// The client.
 pub(in crate::strategies) struct AlimtalkClient {
     messenger: Messenger,
+    /// For code that sends under one key, whatever happens.
+    keyed: Messenger,
     worker: String,
 }
 
@@ -26,13 +28,14 @@ impl AlimtalkClient {
     /// a message again.
     pub(super) fn new(setup: &Setup) -> AlimtalkClient {
         let mut env = heedless(&setup.env);
+        let keyed = Messenger::new(&env, &setup.config);
         let without_key = |fields: &mut Fields| {
             fields.remove("idempotencyKey");
         };
         env.messenger =
             Arc::new(TappedTransport::new(env.messenger.clone(), "send/omni", without_key));
         let messenger = Messenger::new(&env, &setup.config);
-        AlimtalkClient { messenger, worker: env.worker }
+        AlimtalkClient { messenger, keyed, worker: env.worker }
     }
 
     /// `send(AlimtalkRequest.from(order, trackingNumber))`: the gateway's key of the message.
@@ -65,11 +68,28 @@ impl AlimtalkClient {
         let key = message.key.to_string();
         match self.messenger.send(hands, &context(key.clone()), message).await {
             Outcome::Done(msg_key) => Ok(msg_key),
-            other => {
-                let refused = matches!(other, Outcome::Refused { .. });
-                let why = other.reason().unwrap_or("sent before").to_owned();
-                Err(Exception::AlimtalkFailed { message: key, why, refused })
-            }
+            other => Err(failed(key, &other)),
         }
     }
+
+    /// Sends a message under the one key that it ever has, so that the gateway knows a second try
+    /// again: for steps that must be fit to be repeated.
+    pub(in crate::strategies) async fn send_once(
+        &self,
+        hands: &Hands,
+        message: &NoticeWork,
+    ) -> Thrown<Option<String>> {
+        let key = message.key.to_string();
+        match self.keyed.send(hands, &context(key.clone()), message).await {
+            Outcome::Done(msg_key) => Ok(msg_key),
+            Outcome::Duplicate => Ok(None),
+            other => Err(failed(key, &other)),
+        }
+    }
+}
+
+fn failed<T>(message: String, outcome: &Outcome<T>) -> Exception {
+    let refused = matches!(outcome, Outcome::Refused { .. });
+    let why = outcome.reason().unwrap_or("sent before").to_owned();
+    Exception::AlimtalkFailed { message, why, refused }
 }

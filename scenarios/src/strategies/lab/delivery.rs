@@ -1,5 +1,9 @@
 //! The carrier's client, `cjClient`: success or failure, and nothing in between.
 
+mod cancelling;
+
+pub(in crate::strategies) use cancelling::Cancelled;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +23,9 @@ const MAX_ATTEMPTS: u32 = 3;
 /// `@Backoff(delay = 1000, multiplier = 2)`.
 const DELAY: Duration = Duration::from_secs(1);
 
+/// What the carrier says of a booking that it has.
+const REGISTERED_ALREADY: &str = "ORA-00001: unique constraint violated";
+
 /// `DeliveryResult`: what a client of the texts says of a delivery.
 #[derive(Debug, Clone)]
 pub(in crate::strategies) struct DeliveryResult {
@@ -37,6 +44,11 @@ impl DeliveryResult {
     /// `response.getTrackingNumber()`.
     pub(in crate::strategies) fn tracking_number(&self) -> String {
         self.request.invoice_no.clone()
+    }
+
+    /// "You are registered already": the carrier knows a booking of this key.
+    pub(in crate::strategies) fn is_registered_already(&self) -> bool {
+        self.failure.as_deref() == Some(REGISTERED_ALREADY)
     }
 
     /// `throw new DeliveryFailedException(response.getMessage())` where it is no success.
@@ -216,7 +228,7 @@ fn key(order: &Order, number: u32) -> ParcelKey {
 fn answer<T>(outcome: Outcome<T>) -> Result<Result<T, String>, RestClientException> {
     match outcome {
         Outcome::Done(value) => Ok(Ok(value)),
-        Outcome::Duplicate => Ok(Err("ORA-00001: unique constraint violated".to_owned())),
+        Outcome::Duplicate => Ok(Err(REGISTERED_ALREADY.to_owned())),
         Outcome::Refused { reason } => Ok(Err(reason)),
         Outcome::NotProcessed { reason, .. } | Outcome::Unknown { reason, .. } => {
             Err(RestClientException(reason))
