@@ -152,7 +152,7 @@ pub struct Rig {
     /// Changes the settings of the store of `oms serve`.
     pub store: fn(&mut Options),
     /// Changes the seams of `oms serve` before it starts.
-    pub seams: fn(&mut Env, &Arc<Config>),
+    pub seams: Arc<dyn Fn(&mut Env, &Arc<Config>) + Send + Sync>,
     /// Starts whoever takes the steps of `oms serve`.
     pub workers: Arc<dyn Fn(Env, Arc<Config>) -> Arc<dyn Workers> + Send + Sync>,
 }
@@ -162,7 +162,7 @@ impl Default for Rig {
         Rig {
             orders: Arc::new(SoundOrders),
             store: |_| {},
-            seams: |_, _| {},
+            seams: Arc::new(|_, _| {}),
             workers: Arc::new(|env, config| Arc::new(Service::start(env, config))),
         }
     }

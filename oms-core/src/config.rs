@@ -170,6 +170,12 @@ pub struct Service {
     pub poll: Duration,
     /// A larger body of an order is refused with 413.
     pub body_bytes_max: usize,
+    /// At most so many transactions are held at once. The recommended flow holds none.
+    pub pool_size: usize,
+    /// A place in the pool is waited for at most so long.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub pool_wait: Duration,
 }
 
 /// How calls to one API are made.
@@ -321,7 +327,14 @@ impl Default for Messenger {
 
 impl Default for Service {
     fn default() -> Service {
-        Service { lease: seconds(30), poll: seconds(1), body_bytes_max: 64 * 1024 }
+        // HikariCP's pool, which most services on the JVM use.
+        Service {
+            lease: seconds(30),
+            poll: seconds(1),
+            body_bytes_max: 64 * 1024,
+            pool_size: 10,
+            pool_wait: seconds(30),
+        }
     }
 }
 

@@ -54,6 +54,15 @@ files! {
     "sleeps-through-lease",
     "database-trouble",
     "power-cut",
+    "sign-up",
+    "sign-up-in-one-transaction",
+    "sign-up-apart",
+    "sign-up-without-transaction",
+    "send-and-log",
+    "send-and-log-apart",
+    "external-effects-stay",
+    "pool-exhaustion",
+    "pool-kept-free",
 }
 
 /// All plans.

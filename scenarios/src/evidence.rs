@@ -8,10 +8,12 @@ mod calls;
 mod connections;
 mod gaps;
 mod owners;
+mod pool;
 
 pub use calls::{Call, CallEnd};
 pub use connections::{Connections, Held};
 pub use gaps::LeftBehind;
+pub use pool::Pool;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,7 +24,7 @@ use fake_kakao::ledger::Message;
 use faults::{Fault, Kind};
 use oms_core::env::Event;
 use oms_core::state::OrderState;
-use oms_core::store::{OrderView, ParcelKey, Rows, Transition};
+use oms_core::store::{MemberView, OrderView, ParcelKey, Rows, Transition};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{FinalReads, History, Mode, Record, Step, What};
@@ -204,6 +206,30 @@ impl Evidence {
     pub fn messages_of<'a>(&'a self, order: &str) -> impl Iterator<Item = &'a Message> + use<'a> {
         let places = self.told.get(order).map(Vec::as_slice).unwrap_or_default();
         places.iter().map(|place| &self.messenger.messages[*place])
+    }
+
+    /// The row of a member.
+    pub fn member(&self, member: &str) -> Option<&MemberView> {
+        self.rows.members.iter().find(|row| row.id == member)
+    }
+
+    /// The member that a message is about.
+    pub fn member_of_message(message: &Message) -> Option<&str> {
+        let named = [message.reference.as_deref(), message.idempotency_key.as_deref()];
+        let rest = named.into_iter().flatten().find_map(|text| text.strip_prefix("member:"))?;
+        Some(rest.split_once(':').map_or(rest, |(member, _)| member))
+    }
+
+    /// All messages about members, with whom each is about, as they were accepted.
+    pub fn welcomes(&self) -> impl Iterator<Item = (&str, &Message)> {
+        let messages = self.messenger.messages.iter();
+        messages.filter_map(|message| Some((Evidence::member_of_message(message)?, message)))
+    }
+
+    /// Whether a fault of the store fired, or a node was disturbed, between two moments.
+    pub fn database_was_disturbed(&self, from: Timestamp, until: Timestamp) -> bool {
+        let nodes = 0..self.plan.world.nodes;
+        nodes.into_iter().any(|node| self.was_disturbed(Some(node), from, until))
     }
 
     /// The edges that an order, a parcel (`ORD-1/1`) or a notification (`ORD-1:shipped`) walked.

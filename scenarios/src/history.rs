@@ -129,6 +129,23 @@ pub enum Step {
         /// Its id.
         order: String,
     },
+    /// Somebody asked to be signed up.
+    SignUpAsked {
+        /// The member's id.
+        member: String,
+    },
+    /// The service said that it keeps the member.
+    SignUpConfirmed {
+        /// The member's id.
+        member: String,
+    },
+    /// The service said otherwise, and whoever asked has gone.
+    SignUpFailed {
+        /// The member's id.
+        member: String,
+        /// Its words, without personal data.
+        why: String,
+    },
     /// A fault of the plan fired.
     FaultFired {
         /// Where it was carried out.

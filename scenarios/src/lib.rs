@@ -29,6 +29,7 @@ pub mod runner;
 pub mod sabotage;
 mod settled;
 pub mod shrink;
+pub mod sign_up;
 pub mod sim;
 pub mod strategies;
 pub mod sweep;

@@ -171,15 +171,18 @@ pub async fn run(run: &Run<'_>, options: &Options) -> Result<History, Error> {
     };
     tell_what_is_skipped(&stage);
     stage.recorder.drill(stage.clock.now(), None, Step::Phase { phase: Phase::Chaos });
-    let refused = Arc::default();
-    open_shop(&stage, &nodes, &offers, &refused);
+    let counters = Counters {
+        refused: Arc::default(),
+        signing_up: Arc::new(AtomicUsize::new(run.plan.workload.members as usize)),
+    };
+    open_shop(&stage, &nodes, &offers, &counters);
     nodes::obey(&nodes, &carrier.signals);
     nodes::obey(&nodes, &gateway.signals);
     nodes::disturb(&stage, &nodes);
     locking::disturb(&stage);
     fakes::let_the_neighbour_call(&stage, &carrier);
     fakes::let_couriers_scan(&stage, &carrier);
-    wait_until_settled(&stage, &nodes, &offers, &refused).await?;
+    wait_until_settled(&stage, &nodes, &offers, &counters).await?;
     stage.recorder.drill(stage.clock.now(), None, Step::Phase { phase: Phase::FinalReads });
     nodes.stop().await;
     finish(&stage, &nodes, &carrier, &gateway, options).await
@@ -196,6 +199,14 @@ fn set_up<'a>(run: &'a Run<'a>, options: &Options) -> Result<Stage<'a>, Error> {
     let recorder = Recorder::default();
     // The processes take a moment to start; the plan's time begins when they stand.
     Ok(Stage { run, folder, spec, start: clock.now(), clock, recorder, store_url })
+}
+
+/// What the shop's front counts.
+struct Counters {
+    /// Orders that were refused.
+    refused: Arc<AtomicUsize>,
+    /// People who have not signed up yet, nor gone.
+    signing_up: Arc<AtomicUsize>,
 }
 
 /// A database of the user's is theirs: a drill adds to none that has orders.
@@ -220,23 +231,24 @@ fn tell_what_is_skipped(stage: &Stage<'_>) {
 }
 
 fn gives_up_at(stage: &Stage<'_>, offers: &[Offer]) -> Timestamp {
-    let last = offers.iter().map(|offer| offer.after).max().unwrap_or_default();
+    let sign_ups = &stage.plan().workload;
+    let sign_ups = (1..=sign_ups.members).map(|index| sign_ups.sign_up_at(index));
+    let last = offers.iter().map(|offer| offer.after).chain(sign_ups).max().unwrap_or_default();
     stage.start + last + stage.plan().world.patience
 }
 
-fn open_shop(
-    stage: &Stage<'_>,
-    nodes: &nodes::Nodes,
-    offers: &[Offer],
-    refused: &Arc<AtomicUsize>,
-) {
+fn open_shop(stage: &Stage<'_>, nodes: &nodes::Nodes, offers: &[Offer], counters: &Counters) {
     let shop = Shop {
         front: Arc::new(front::HttpFront::new(nodes.clone())),
         clock: stage.clock.clone(),
         recorder: stage.recorder.clone(),
         gives_up_at: gives_up_at(stage, offers),
-        refused: refused.clone(),
+        refused: counters.refused.clone(),
+        signing_up: counters.signing_up.clone(),
     };
+    for (place, sign_up) in workload::sign_ups(stage.plan()).into_iter().enumerate() {
+        background(shop.clone().sign_up(place, stage.start, sign_up));
+    }
     for (place, offer) in offers.iter().enumerate() {
         background(shop.clone().offer(place, stage.start, offer.clone()));
     }
@@ -246,7 +258,7 @@ async fn wait_until_settled(
     stage: &Stage<'_>,
     nodes: &nodes::Nodes,
     offers: &[Offer],
-    refused: &AtomicUsize,
+    counters: &Counters,
 ) -> Result<(), Error> {
     let store = reading::open(stage).await?;
     let gives_up_at = gives_up_at(stage, offers);
@@ -256,9 +268,10 @@ async fn wait_until_settled(
         if let Some(trouble) = nodes.trouble() {
             return Err(Error::Child(trouble));
         }
-        let taken_in = offers.len() - refused.load(Ordering::Acquire);
+        let taken_in = offers.len() - counters.refused.load(Ordering::Acquire);
+        let signing_up = counters.signing_up.load(Ordering::Acquire);
         match store.census().await {
-            Ok(census) if settled::is_settled(&census, taken_in) => break,
+            Ok(census) if settled::is_settled(&census, taken_in, signing_up) => break,
             // A locked database is a fault of the plan, not an answer.
             Ok(_) | Err(oms_core::store::Error::Busy { .. }) => {}
             Err(error) => return Err(Error::Database(error)),

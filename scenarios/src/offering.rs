@@ -1,4 +1,4 @@
-//! The shop's front: offers each order until its ingest is acknowledged.
+//! The shop's front: offers each order until its ingest is acknowledged, and signs people up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,6 +38,8 @@ pub struct Shop {
     pub gives_up_at: Timestamp,
     /// So many orders were refused: they are never in the database.
     pub refused: Arc<AtomicUsize>,
+    /// So many people have not signed up yet, nor gone.
+    pub signing_up: Arc<AtomicUsize>,
 }
 
 impl Shop {
@@ -66,6 +68,22 @@ impl Shop {
             }
             self.clock.sleep(AGAIN_AFTER).await;
         }
+    }
+
+    /// Signs somebody up at their time. Where no answer comes, or one that says to try again, the
+    /// page does so by itself; at an error people go.
+    pub async fn sign_up(self, place: usize, start: Timestamp, offer: Offer) {
+        self.clock.sleep_until(start + offer.after).await;
+        let member = offer.id;
+        self.tell(Step::SignUpAsked { member: member.clone() });
+        match self.insist(place, "/members", offer.body, |status| status != 503).await {
+            Some(200 | 201) => self.tell(Step::SignUpConfirmed { member }),
+            Some(status) => {
+                self.tell(Step::SignUpFailed { member, why: format!("HTTP {status}") });
+            }
+            None => {}
+        }
+        self.signing_up.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Asks one node after the other until one answers with something final.

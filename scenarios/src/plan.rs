@@ -63,6 +63,10 @@ pub struct Plan {
     /// A bug to plant: one of `drill list --format json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sabotage: Option<String>,
+    /// How members are signed up: one of `drill list --format json`; without it, as recommended,
+    /// with the welcome message in the outbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_up: Option<String>,
     /// The SHA-256 of the history that this plan gives, for `drill replay`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_hash: Option<String>,
@@ -211,6 +215,9 @@ pub struct Expect {
     /// So many of the undecided may end with the operator instead. They are counted there.
     #[serde(skip_serializing_if = "is_zero")]
     pub may_park: u64,
+    /// Members that are kept in the end.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub members: u64,
     /// Promises that must fall: a bug that is known must be convicted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub violated: Vec<String>,
@@ -248,6 +255,7 @@ impl Default for Expect {
             refused: 0,
             undecided: 0,
             may_park: 0,
+            members: 0,
             violated: Vec::new(),
             must_reach: Vec::new(),
             slowdown_max: 2.0,
@@ -288,6 +296,7 @@ impl Plan {
             start: defaults::start(),
             strategy: None,
             sabotage: None,
+            sign_up: None,
             replay_hash: None,
             heal_after: None,
             bad: Vec::new(),
@@ -310,12 +319,12 @@ impl Plan {
 
     /// Whether nothing in it is known to be wrong: the recommended strategy, and no planted bug.
     pub fn is_sound(&self) -> bool {
-        self.sabotage.is_none() && strategies::of(self).is_recommended()
+        self.sabotage.is_none() && self.sign_up.is_none() && strategies::of(self).is_recommended()
     }
 
     /// The same plan with nothing in it that is known to be wrong.
     pub fn made_sound(&self) -> Plan {
-        Plan { strategy: None, sabotage: None, ..self.clone() }
+        Plan { strategy: None, sabotage: None, sign_up: None, ..self.clone() }
     }
 
     /// The same run without its bad orders' troubles: what healthy orders are measured against.

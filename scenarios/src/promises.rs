@@ -97,6 +97,12 @@ promises! {
         "every healthy order completes, and not much later for the bad ones beside it",
     everything_settles EverythingSettles = "everything-settles":
         "every order reaches the final state that the plan expects of it",
+    no_lost_member NoLostMember = "no-lost-member":
+        "every member that was confirmed is in the database; nobody is turned away for a message",
+    whole_members WholeMembers = "whole-members":
+        "a member has its profile and its consents, or is no member at all",
+    welcomes_agree WelcomesAgree = "welcomes-agree":
+        "at rest, database and gateway agree on every member's welcome message",
 }
 
 /// The promise with this id.
@@ -181,7 +187,7 @@ mod tests {
     #[test]
     fn ids_are_unique_and_those_of_the_contract() {
         let ids: Vec<_> = ALL.iter().map(|promise| promise.id).collect();
-        assert_eq!(ids.len(), 12);
+        assert_eq!(ids.len(), 15);
         assert!(ids.iter().all(|id| named(id).is_some_and(|promise| promise.id == *id)));
     }
 

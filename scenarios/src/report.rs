@@ -15,7 +15,7 @@ use std::time::Duration;
 use oms_core::store::Transition;
 use serde::Serialize;
 
-use crate::evidence::{Evidence, FaultCount};
+use crate::evidence::{Evidence, FaultCount, Pool};
 use crate::history::Mode;
 use crate::strategies;
 use crate::verdict::{Judgement, PromiseVerdict, Verdict};
@@ -45,6 +45,9 @@ pub struct DrillResult {
     /// The bug that was planted on purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sabotage: Option<String>,
+    /// How members were signed up, if not as is recommended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign_up: Option<String>,
     /// The seed.
     pub seed: u64,
     /// What it comes to.
@@ -59,6 +62,12 @@ pub struct DrillResult {
     pub orders: BTreeMap<String, u64>,
     /// What else was counted.
     pub figures: Figures,
+    /// Members that are kept.
+    #[serde(skip_serializing_if = "is_none")]
+    pub members: u64,
+    /// What became of the pool of connections, where one was held over a call or waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
     /// Each fault of the plan, and how often it fired.
     pub faults: Vec<FaultCount>,
     /// Everything that the run came through.
@@ -126,6 +135,7 @@ impl DrillResult {
             tries: 1,
             strategy: strategies::of(plan).in_plans(),
             sabotage: plan.sabotage.clone(),
+            sign_up: plan.sign_up.clone(),
             seed: plan.seed,
             verdict: judgement.verdict,
             reasons: judgement.reasons,
@@ -133,6 +143,8 @@ impl DrillResult {
             promises: judgement.promises,
             orders,
             figures: Figures::of(evidence),
+            members: evidence.rows.members.iter().filter(|row| row.is_registered()).count() as u64,
+            pool: evidence.pool(),
             faults: judgement.faults,
             reached: judgement.reached.into_iter().collect(),
             history_hash: how.history_hash,
@@ -152,6 +164,11 @@ impl DrillResult {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
 fn is_one(tries: &usize) -> bool {
     *tries == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -50,7 +50,7 @@ mod second_window_only;
 mod stale_token;
 mod synchronous_normal;
 mod synchronous_off;
-mod tapped_store;
+pub(crate) mod tapped_store;
 mod tapped_transport;
 mod told_before_booked;
 mod unknown_as_booked;
@@ -259,7 +259,7 @@ pub const NO_SEAMS: fn(&mut Env, &Arc<Config>) = |_, _| {};
 
 /// Hands for code that calls inside a transaction on purpose.
 #[expect(clippy::disallowed_methods, reason = "getting around the proof is the very bug")]
-fn second_pair() -> Hands {
+pub(crate) fn second_pair() -> Hands {
     Hands::of_a_new_task()
 }
 

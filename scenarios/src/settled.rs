@@ -8,7 +8,12 @@ use crate::plan::{Plan, Scan};
 /// Whether all orders that were `offered` and not refused are in the database and none of them moves by itself any more.
 ///
 /// An order with the operator is at rest: whether it may be there is for the promises to say.
-pub fn is_settled(census: &Census, offered: usize) -> bool {
+///
+/// And whether nobody is `signing_up` any more, nor waits for a welcome.
+pub fn is_settled(census: &Census, offered: usize, signing_up: usize) -> bool {
+    if signing_up > 0 || census.welcomes > 0 {
+        return false;
+    }
     let known: u64 = census.orders.values().sum();
     let at_rest = |state: &OrderState| state.is_final() || *state == OrderState::Attention;
     let resting: u64 =

@@ -25,6 +25,7 @@ use oms_core::config::Config;
 use crate::history::History;
 use crate::plan::Plan;
 use crate::sabotage::{self, Sabotage};
+use crate::sign_up::{self, Form};
 use crate::strategies::{self, Strategy};
 use crate::workload::{self, Offer};
 
@@ -39,13 +40,16 @@ pub struct Run<'a> {
     pub strategy: &'static Strategy,
     /// The planted bug.
     pub sabotage: Option<&'static Sabotage>,
+    /// How members are signed up, if not as is recommended.
+    pub sign_up: Option<&'static Form>,
 }
 
 impl<'a> Run<'a> {
     /// The run of `plan` as it stands.
     pub fn of(plan: &'a Plan) -> Run<'a> {
         let sabotage = plan.sabotage.as_deref().and_then(sabotage::named);
-        Run { plan, offers: None, strategy: strategies::of(plan), sabotage }
+        let sign_up = plan.sign_up.as_deref().and_then(sign_up::named);
+        Run { plan, offers: None, strategy: strategies::of(plan), sabotage, sign_up }
     }
 
     /// Changes the settings of the service as the strategy and the planted bug have it.

@@ -9,8 +9,8 @@ use fake_cj::ledger::{Ban, Booking, Violation};
 use fake_kakao::ledger::{DeliveredVia, Message};
 use faults::{FaultHit, Kind, ReplyFate, RequestRecord};
 use oms_core::env::{Event, TaskId};
-use oms_core::state::By;
-use oms_core::store::{NoticeView, OrderView, ParcelView, Rows, Transition};
+use oms_core::state::{By, NoticeState};
+use oms_core::store::{MemberView, NoticeView, OrderView, ParcelView, Rows, Transition};
 
 use crate::evidence::Evidence;
 use crate::history::{FinalReads, History, Mode, Record, Step};
@@ -275,6 +275,48 @@ impl Builder {
     pub fn order(mut self, order: &str, state: &str) -> Builder {
         self.row(order).state = state.parse().unwrap();
         self
+    }
+
+    pub fn drill(mut self, ms: u64, step: Step) -> Builder {
+        let at = self.at(ms);
+        self.history.records.push(Record::drill(at, None, step));
+        self
+    }
+
+    /// A sign-up that goes well: confirmed at `ms`, whole, and welcomed.
+    pub fn signed_up(mut self, member: &str, ms: u64) -> Builder {
+        let at = self.at(ms);
+        self.history.reads.rows.members.push(MemberView {
+            id: member.to_owned(),
+            created_at: Some(at),
+            profile: true,
+            consents: ["marketing", "privacy", "terms"].map(str::to_owned).to_vec(),
+            notices: vec![NoticeView {
+                event: "welcome".to_owned(),
+                state: NoticeState::Sent,
+                msg_key: None,
+                report_code: None,
+                report_channel: None,
+                reason: None,
+            }],
+        });
+        self.drill(ms, Step::SignUpConfirmed { member: member.to_owned() }).message(
+            &format!("member:{member}:welcome"),
+            "",
+            ms + 100,
+        )
+    }
+
+    /// Changes the row of a member.
+    pub fn member(mut self, member: &str, change: impl FnOnce(&mut MemberView)) -> Builder {
+        let rows = &mut self.history.reads.rows.members;
+        change(rows.iter_mut().find(|row| row.id == member).unwrap());
+        self
+    }
+
+    pub fn forget_members(mut self) -> Builder {
+        self.history.reads.rows.members.clear();
+        self.without_messages()
     }
 
     pub fn lose(mut self, order: &str) -> Builder {

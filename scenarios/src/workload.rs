@@ -1,4 +1,4 @@
-//! The orders of a run, and when each is offered.
+//! The orders and sign-ups of a run, and when each is offered.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::plan::Plan;
 
-/// An order and the moment at which a client first offers it, counted from the run's start.
+/// An order or a sign-up, and the moment at which a client first offers it, counted from the run's
+/// start.
 #[derive(Debug, Clone)]
 pub struct Offer {
     /// When.
@@ -103,6 +104,28 @@ fn offer(plan: &Plan, entropy: Entropy, index: u32) -> Offer {
     let after = workload.arrival(index, entropy);
     let cancel_after = other.cancel_after;
     Offer { after, body, id, cancel_after }
+}
+
+/// The plan's sign-ups: invented people, each with a phone number of their own.
+pub fn sign_ups(plan: &Plan) -> Vec<Offer> {
+    let entropy = Entropy::new(plan.seed).fork("sign-ups", 0);
+    (1..=plan.workload.members)
+        .map(|index| {
+            let id = plan.workload.member_id(index);
+            let draw = |what: &str| entropy.fork(what, index).seed() as usize;
+            let (family, given) =
+                (FAMILY[draw("family") % FAMILY.len()], GIVEN[draw("given") % GIVEN.len()]);
+            let body = serde_json::json!({
+                "id": id,
+                "name": format!("{family}{given}"),
+                "phone": format!("010{:08}", 30_000_000 + index),
+                "age": 20 + draw("age") % 50,
+                "consents": { "terms": true, "privacy": true, "marketing": draw("ads") % 2 == 0 },
+            });
+            let after = plan.workload.sign_up_at(index);
+            Offer { after, body: body.to_string(), id, cancel_after: None }
+        })
+        .collect()
 }
 
 /// The user's own orders, spread over the plan's arrival time.

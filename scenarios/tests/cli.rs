@@ -38,7 +38,7 @@ fn list_shows_every_drill_of_the_catalogue_in_one_line() {
     assert_eq!(names, known);
     let json = drill("list --format json").exits(0).json();
     assert_eq!(json["drills"].as_array().unwrap().len(), known.len());
-    assert_eq!(json["promises"].as_array().unwrap().len(), 12);
+    assert_eq!(json["promises"].as_array().unwrap().len(), 15);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn out_keeps_plan_history_and_verdict_of_each_drill() {
         assert_eq!(verdict, told["drills"][place]);
         assert_eq!(verdict["schema_version"], 1);
         assert_eq!((&verdict["verdict"], &verdict["seed"]), (&"held".into(), &1.into()));
-        assert_eq!(verdict["promises"].as_array().unwrap().len(), 12);
+        assert_eq!(verdict["promises"].as_array().unwrap().len(), 15);
         assert!(verdict["faults"][0]["times"].as_u64() > Some(0), "{name}");
         let plan = folder.read(&format!("kept/{name}/plan.toml"));
         assert!(plan.contains("latency_max = \"60ms\""), "defaults stand in {name} too");

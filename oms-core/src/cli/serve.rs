@@ -145,6 +145,8 @@ async fn environment(
     };
     let mut options = Options::new(clock.clone(), observer.clone());
     options.orders = rig.orders.clone();
+    options.pool_size = config.service.pool_size;
+    options.pool_wait = config.service.pool_wait;
     (rig.store)(&mut options);
     Ok(Env {
         carrier: transport("carrier", &config.carrier.calls)?,

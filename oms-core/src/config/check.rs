@@ -111,6 +111,7 @@ impl Config {
         let service = &self.service;
         refuse(found, service.poll.is_zero(), "service.poll", more_than_zero);
         refuse(found, service.body_bytes_max == 0, "service.body_bytes_max", at_least_one);
+        refuse(found, service.pool_size == 0, "service.pool_size", at_least_one);
         for (api, calls) in [("carrier", &self.carrier.calls), ("messenger", &self.messenger.calls)]
         {
             // Else a worker loses its lease while it makes a call as it should.

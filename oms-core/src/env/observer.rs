@@ -25,6 +25,15 @@ pub enum Event {
         /// False when it was rolled back, or nobody knows.
         committed: bool,
     },
+    /// A place in the pool of connections was waited for, and the wait is over.
+    PoolWaited {
+        /// The task that waited.
+        task: TaskId,
+        /// Since when.
+        since: Timestamp,
+        /// False when the time ran out.
+        granted: bool,
+    },
     /// An external call went out.
     CallBegin {
         /// The task that waits for it.

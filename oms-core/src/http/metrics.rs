@@ -15,10 +15,11 @@ use crate::state::{NoticeState, OrderState, ParcelState};
 use crate::store::Census;
 
 /// What is counted since the process began, with the text that Prometheus shows.
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 11] = [
     ("oms_http_requests_total", "Requests answered, by route."),
     ("oms_acknowledged_total", "Orders of which a caller was told that they are kept."),
     ("oms_signed_up_total", "Members of which a caller was told that they are kept."),
+    ("oms_pool_waits_total", "Waits for a connection of the pool, by whether one came free."),
     ("oms_calls_total", "Calls to external APIs, by how the reply was understood."),
     ("oms_breaker_changes_total", "Changes of circuit breakers."),
     ("oms_quota_blocks_total", "Times that an API told us to wait."),
@@ -63,6 +64,9 @@ impl Observer for Metrics {
         match &event {
             Event::Acknowledged { .. } => self.count("oms_acknowledged_total", &[]),
             Event::SignedUp { .. } => self.count("oms_signed_up_total", &[]),
+            Event::PoolWaited { granted, .. } => {
+                self.count("oms_pool_waits_total", &[("granted", &granted.to_string())]);
+            }
             Event::CallEnd { api, endpoint, outcome, .. } => self.count(
                 "oms_calls_total",
                 &[("api", api), ("endpoint", endpoint), ("outcome", outcome)],

@@ -51,7 +51,8 @@ struct NoticeBody {
 #[derive(Debug, Serialize)]
 pub struct MemberBody {
     id: String,
-    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
     notifications: Vec<NoticeBody>,
 }
 
@@ -59,7 +60,7 @@ impl From<MemberView> for MemberBody {
     fn from(member: MemberView) -> MemberBody {
         MemberBody {
             id: member.id,
-            created_at: member.created_at.to_string(),
+            created_at: member.created_at.map(|at| at.to_string()),
             notifications: member.notices.into_iter().map(NoticeBody::from).collect(),
         }
     }

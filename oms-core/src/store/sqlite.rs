@@ -37,7 +37,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clockwork::{Clock, Timestamp};
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::group_commit::{
     Access, Inline, Job, Reply, SchedulingPoint, Watch, Worker, no_scheduling_point,
@@ -47,7 +47,7 @@ use super::{
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows,
     SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
-use crate::env::{Hands, Observer};
+use crate::env::{Event, Hands, Observer, current_task};
 use crate::member::Member;
 use crate::order::Order;
 use crate::policy::OrderPolicy;
@@ -222,6 +222,22 @@ impl SqliteStore {
 }
 
 impl Shared {
+    /// A place in the pool; `None` when none came free in time. Who had to wait is told.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = self.pool.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        let Watch { clock, observer } = &self.watch;
+        let since = clock.now();
+        let place = self.pool.clone().acquire_owned();
+        // The semaphore is never closed: only the time can run out.
+        let place = clockwork::timeout(&**clock, self.pool_wait, place).await;
+        let place = place.ok().and_then(|place| place.ok());
+        let event = Event::PoolWaited { task: current_task(), since, granted: place.is_some() };
+        observer.observe(clock.now(), event);
+        place
+    }
+
     /// A write whose transaction the caller tells of.
     async fn execute_unobserved<T, F>(&self, op: &'static str, work: F) -> Result<T>
     where
@@ -367,10 +383,7 @@ impl Store for SqliteStore {
         if let Driver::Inline(inline) = &self.shared.driver {
             inline.pause().await;
         }
-        let place = self.shared.pool.clone().acquire_owned();
-        let place = clockwork::timeout(&*self.shared.watch.clock, self.shared.pool_wait, place);
-        // The semaphore is never closed: only the time can run out.
-        let Ok(Ok(place)) = place.await else { return Err(busy) };
+        let place = self.shared.place().await.ok_or(busy)?;
         Ok(Box::new(HeldTransaction::begin(self.shared.clone(), place)))
     }
 }

@@ -63,14 +63,22 @@ pub struct NoticeView {
 pub struct MemberView {
     /// Its id.
     pub id: String,
-    /// When it signed up.
-    pub created_at: Timestamp,
+    /// When it signed up, if its own row is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
     /// Whether its profile is there.
     pub profile: bool,
     /// The consents that are written down, given or not, by name.
     pub consents: Vec<String>,
     /// Its notifications.
     pub notices: Vec<NoticeView>,
+}
+
+impl MemberView {
+    /// Whether its own row is there, and not only what belongs to it.
+    pub fn is_registered(&self) -> bool {
+        self.created_at.is_some()
+    }
 }
 
 /// Which orders to list, by id.
@@ -131,7 +139,7 @@ pub struct Transition {
 pub struct Rows {
     /// All orders, by id.
     pub orders: Vec<OrderView>,
-    /// All members, by id.
+    /// All members, by id; also those of which only a part is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<MemberView>,
     /// All walked edges, in order.

@@ -8,6 +8,7 @@ use oms_core::cli::Rig;
 
 use crate::queue::NoBroker;
 use crate::sabotage;
+use crate::sign_up;
 use crate::strategies::{self, Setup};
 use crate::verdict::exit;
 
@@ -39,16 +40,26 @@ fn end_with_the_runner() {
 fn oms(args: &[OsString]) -> ExitCode {
     let (strategy, args) = leading("--strategy", args);
     let (sabotage, args) = leading("--sabotage", args);
-    let known = (strategy.map(strategies::named), sabotage.map(sabotage::named));
-    let (strategy, sabotage) = match known {
-        (Some(None), _) | (_, Some(None)) => return ExitCode::from(exit::USAGE),
-        (strategy, sabotage) => (strategy.flatten(), sabotage.flatten()),
+    let (form, args) = leading("--sign-up", args);
+    let known =
+        (strategy.map(strategies::named), sabotage.map(sabotage::named), form.map(sign_up::named));
+    let (strategy, sabotage, form) = match known {
+        (Some(None), ..) | (_, Some(None), _) | (_, _, Some(None)) => {
+            return ExitCode::from(exit::USAGE);
+        }
+        (strategy, sabotage, form) => (strategy.flatten(), sabotage.flatten(), form.flatten()),
     };
+    let seams = sabotage.map_or(sabotage::NO_SEAMS, |sabotage| sabotage.seams);
     let start = strategy.unwrap_or(strategies::recommended()).start;
     let rig = Rig {
         orders: sabotage::orders(sabotage),
         store: sabotage::store(sabotage),
-        seams: sabotage.map_or(sabotage::NO_SEAMS, |sabotage| sabotage.seams),
+        seams: Arc::new(move |env, config| {
+            seams(env, config);
+            if let Some(form) = form {
+                (form.seams)(env, config);
+            }
+        }),
         workers: Arc::new(move |env, config| {
             // A real broker is still to come: `live::why_not` lets no plan come here that needs one.
             start(Setup { env, config, queue: Arc::new(NoBroker) })

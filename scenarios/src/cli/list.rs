@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Error, Format, print};
 use crate::verdict::exit;
-use crate::{catalogue, promises, sabotage, strategies};
+use crate::{catalogue, promises, sabotage, sign_up, strategies};
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
@@ -27,6 +27,12 @@ pub(super) fn list(args: &ListArgs) -> Result<u8, Error> {
                     .iter()
                     .map(|s| {
                         json!({ "name": s.name, "says": s.says, "seed": s.seed, "breaks": s.breaks })
+                    })
+                    .collect::<Vec<_>>(),
+                "sign_ups": sign_up::ALL
+                    .iter()
+                    .map(|f| {
+                        json!({ "name": f.name, "says": f.says, "seed": f.seed, "breaks": f.breaks })
                     })
                     .collect::<Vec<_>>(),
                 "sabotages": sabotage::ALL

@@ -104,6 +104,9 @@ fn arguments(
     if let Some(sabotage) = stage.run.sabotage {
         arguments.extend(["--sabotage".into(), sabotage.name.into()]);
     }
+    if let Some(form) = stage.run.sign_up {
+        arguments.extend(["--sign-up".into(), form.name.into()]);
+    }
     let mut spec = stage.spec.clone();
     let skews = |fault: &&Fault| fault.kind == Kind::ClockSkew && fault.node.unwrap_or(0) == number;
     if let Some(ahead) = stage.plan().faults.iter().find(skews).and_then(|fault| fault.by) {

@@ -16,6 +16,7 @@ const HEAD: &[&str] = &[
     "start",
     "strategy",
     "sabotage",
+    "sign_up",
     "replay_hash",
     "heal_after",
 ];

@@ -7,7 +7,7 @@ use faults::{Fault, Target};
 use super::load::near;
 use super::sites::{CARRIER_ENDPOINTS, MESSENGER_ENDPOINTS, STORE_OPERATIONS, Site};
 use super::{Plan, VERSION};
-use crate::{promises, queue, reach, sabotage, strategies};
+use crate::{promises, queue, reach, sabotage, sign_up, strategies};
 
 /// A value that means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +95,10 @@ impl Plan {
         }
         let heals = self.heal_after.is_none_or(|after| !after.is_zero());
         problems.check(heals, "heal_after", "must be more than nothing");
+        if let Some(name) = &self.sign_up {
+            let why = unknown("no form of sign-up is", name, sign_up::ALL.iter().map(|f| f.name));
+            problems.check(sign_up::named(name).is_some(), "sign_up", why);
+        }
         let hash = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let hash = self.replay_hash.as_ref().is_none_or(hash);
         problems.check(hash, "replay_hash", "must be 64 hexadecimal digits");
@@ -117,8 +121,12 @@ impl Plan {
 
     fn check_workload(&self, problems: &mut Problems) {
         let workload = &self.workload;
-        let orders = (1..=1_000_000).contains(&workload.orders);
+        // Without orders there must be something else to judge.
+        let orders = (1..=1_000_000).contains(&workload.orders)
+            || (workload.orders == 0 && workload.members > 0);
         problems.check(orders, "workload.orders", "must be 1 to 1000000");
+        let members = workload.members <= 100_000;
+        problems.check(members, "workload.members", "must be at most 100000");
         let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         let length = (1..=30).contains(&workload.prefix.len());
         let prefix = length && workload.prefix.bytes().all(known);
@@ -148,6 +156,8 @@ impl Plan {
         let (total, orders) = (expect.total(), u64::from(self.workload.orders));
         let why = format!("accounts for {total} orders, and there are {orders}");
         problems.check(total == orders, "expect", why);
+        let members = expect.members <= u64::from(self.workload.members);
+        problems.check(members, "expect.members", "must not be more than sign up");
         let park = expect.may_park <= expect.undecided;
         problems.check(park, "expect.may_park", "must not be more than `undecided`");
         problems.check(expect.slowdown_max >= 1.0, "expect.slowdown_max", "must be 1 or more");

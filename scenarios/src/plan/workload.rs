@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct Workload {
     /// How many.
     pub orders: u32,
+    /// How many people sign up, beside.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub members: u32,
     /// They come in over so long; `0s` is a burst.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
@@ -25,6 +28,11 @@ pub struct Workload {
     /// What is different about single orders.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub order: Vec<OrderOverride>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How orders are spread over time.
@@ -88,6 +96,7 @@ impl Default for Workload {
     fn default() -> Workload {
         Workload {
             orders: 20,
+            members: 0,
             over: Duration::from_secs(10),
             pattern: Pattern::Even,
             prefix: "ORD".to_owned(),
@@ -128,6 +137,16 @@ impl Workload {
             Pattern::Even => self.over * index.saturating_sub(1) / self.orders.max(1),
             Pattern::Random => entropy.fork("arrival", index).duration(Duration::ZERO, self.over),
         }
+    }
+
+    /// The id of the member at `index`, from 1.
+    pub fn member_id(&self, index: u32) -> String {
+        format!("MEM-{index}")
+    }
+
+    /// When the member at `index` signs up, since the run's start: at equal distances.
+    pub fn sign_up_at(&self, index: u32) -> Duration {
+        self.over * index.saturating_sub(1) / self.members.max(1)
     }
 
     /// When the last order comes in, since the run's start.

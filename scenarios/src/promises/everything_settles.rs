@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use oms_core::state::{OrderState, ParcelState};
+use oms_core::state::{NoticeState, OrderState, ParcelState};
 use oms_core::store::OrderView;
 use serde::Serialize;
 
@@ -32,6 +32,22 @@ pub enum Violation {
     Missing {
         /// How many.
         orders: u64,
+    },
+    /// More or fewer members are kept than the plan expects.
+    #[error("{found} members are kept, the plan expects {expected}")]
+    WrongMembers {
+        /// How many the plan expects.
+        expected: u64,
+        /// How many there are.
+        found: u64,
+    },
+    /// A welcome message is still under way.
+    #[error("the welcome of {member} is stuck {state}")]
+    StuckWelcome {
+        /// The member.
+        member: String,
+        /// Where its message stands.
+        state: NoticeState,
     },
     /// An order is still under way.
     #[error("{order} is stuck {state}: {hangs}")]
@@ -67,6 +83,7 @@ pub fn check(evidence: &Evidence) -> Finding {
         violations.push(Violation::WrongCount { state: None, expected, found });
     }
     violations.extend(missing(evidence));
+    violations.extend(members(evidence));
     violations.extend(evidence.rows.orders.iter().filter_map(loose));
     violations.into_iter().collect()
 }
@@ -99,6 +116,26 @@ fn missing(evidence: &Evidence) -> Option<Violation> {
     let known = (evidence.rows.orders.len() + evidence.refused().len()) as u64;
     let missing = expect.total().saturating_sub(known);
     (expect.undecided > 0 && missing > 0).then_some(Violation::Missing { orders: missing })
+}
+
+/// Members that are one too many or too few, and welcome messages that have come to no end. An
+/// unknown one that was given up says why.
+fn members(evidence: &Evidence) -> Vec<Violation> {
+    use NoticeState::{Queued, Sending, Unknown};
+    let kept = || evidence.rows.members.iter().filter(|row| row.is_registered());
+    let (expected, found) = (evidence.plan.expect.members, kept().count() as u64);
+    let wrong = (expected != found).then_some(Violation::WrongMembers { expected, found });
+    let stuck = kept().flat_map(|row| row.notices.iter().map(move |notice| (row, notice)));
+    let stuck = stuck.filter(|(_, notice)| match notice.state {
+        Queued | Sending => true,
+        Unknown => notice.reason.is_none(),
+        _ => false,
+    });
+    let stuck = stuck.map(|(row, notice)| Violation::StuckWelcome {
+        member: row.id.clone(),
+        state: notice.state,
+    });
+    wrong.into_iter().chain(stuck).collect()
 }
 
 /// Nothing more is to be done by itself.
@@ -150,6 +187,17 @@ fn hangs(order: &OrderView) -> Option<String> {
 mod tests {
     use super::*;
     use crate::testing::{Builder, said};
+
+    #[test]
+    fn members_are_counted_and_a_welcome_comes_to_an_end() {
+        let two = || Builder::new(0).signed_up("MEM-1", 10).signed_up("MEM-2", 20);
+        let expecting = |members| two().plan(|plan| plan.expect.members = members).evidence();
+        assert_eq!(check(&expecting(2)), Finding::default());
+        assert_eq!(said(&check(&expecting(3))), "2 members are kept, the plan expects 3");
+        let stuck = two().plan(|plan| plan.expect.members = 2);
+        let stuck = stuck.member("MEM-2", |row| row.notices[0].state = NoticeState::Queued);
+        assert_eq!(said(&check(&stuck.evidence())), "the welcome of MEM-2 is stuck queued");
+    }
 
     #[test]
     fn counts_are_exact_in_both_directions() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::wrap::{width, wrap};
 use super::{DrillResult, Figures};
+use crate::evidence::Pool;
 use crate::history::Mode;
 use crate::verdict::{Verdict, describe};
 
@@ -57,6 +58,7 @@ fn drill(result: &DrillResult) -> String {
     );
     text += &wrap(&orders(result), 2);
     text += &wrap(&faults(result), 2);
+    text += &result.pool.as_ref().map(|pool| wrap(&told(pool), 2)).unwrap_or_default();
     for promise in result.promises.iter().filter(|promise| promise.verdict == Verdict::Violated) {
         let expected = if promise.expected { " (as expected)" } else { "" };
         for told in promise.violations.iter().take(SHOWN_MAX) {
@@ -103,6 +105,14 @@ fn orders(result: &DrillResult) -> String {
         None => String::new(),
     };
     let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+    let counts = match result.members {
+        0 => counts,
+        members => format!("{counts}; members: {members}"),
+    };
+    let sign_up = match &result.sign_up {
+        Some(name) => format!("; sign-up {name}"),
+        None => String::new(),
+    };
     let mut live = match result.mode {
         Mode::Simulated => String::new(),
         Mode::Live => format!("; live, {} times as fast", result.clock_factor),
@@ -110,7 +120,7 @@ fn orders(result: &DrillResult) -> String {
     if result.tries > 1 {
         live += &format!("; try {}, those before proved nothing", result.tries);
     }
-    format!("orders: {counts}; seed {}{live}{strategy}{sabotage}", result.seed)
+    format!("orders: {counts}; seed {}{live}{strategy}{sabotage}{sign_up}", result.seed)
 }
 
 fn faults(result: &DrillResult) -> String {
@@ -120,6 +130,27 @@ fn faults(result: &DrillResult) -> String {
     });
     let told: Vec<String> = told.collect();
     if told.is_empty() { "faults: none".to_owned() } else { format!("faults: {}", told.join(", ")) }
+}
+
+/// `pool of 10: at most 10 in use, 5.9 on average (10 10 1 0); …`
+fn told(pool: &Pool) -> String {
+    let in_use: Vec<String> = pool.in_use.iter().map(usize::to_string).collect();
+    format!(
+        "pool of {}: at most {} in use, {:.1} on average ({}, each {}); {} waited, {} of them in \
+         vain, at most {}; {} transactions, {} with a call inside, held for {}, {} of it over calls",
+        pool.size,
+        pool.peak,
+        pool.mean,
+        in_use.join(" "),
+        time(pool.part_ms),
+        pool.waited,
+        pool.timed_out,
+        time(pool.longest_wait_ms),
+        pool.transactions,
+        pool.with_calls,
+        time(pool.held_ms),
+        time(pool.during_calls_ms),
+    )
 }
 
 fn summary(results: &[DrillResult]) -> String {
@@ -229,7 +260,7 @@ mod tests {
         assert_eq!(first["orders"]["completed"], 3);
         assert_eq!(first["faults"][0]["times"], 1);
         assert_eq!(first["figures"]["unknown_to_booked"], 1);
-        assert_eq!(first["promises"].as_array().unwrap().len(), 12);
+        assert_eq!(first["promises"].as_array().unwrap().len(), 15);
         let promise = &told["drills"][1]["promises"][0];
         assert_eq!(promise["violations"][0]["kind"], "two-live-bookings");
     }

@@ -15,7 +15,7 @@ use oms_core::store::{
 
 /// The use cases that a bug may replace; the others go straight through.
 #[async_trait]
-pub(super) trait Tap: Send + Sync {
+pub(crate) trait Tap: Send + Sync {
     /// In place of the store's own.
     async fn claim_parcels(&self, store: &dyn Store, claim: Claim) -> Result<Claimed<ParcelWork>> {
         store.claim_parcels(claim).await
@@ -101,13 +101,13 @@ pub(super) trait Tap: Send + Sync {
 }
 
 /// `inner`, with a tap in it.
-pub(super) struct TappedStore<T> {
+pub(crate) struct TappedStore<T> {
     inner: Arc<dyn Store>,
     tap: T,
 }
 
 impl<T: Tap> TappedStore<T> {
-    pub(super) fn new(inner: Arc<dyn Store>, tap: T) -> TappedStore<T> {
+    pub(crate) fn new(inner: Arc<dyn Store>, tap: T) -> TappedStore<T> {
         TappedStore { inner, tap }
     }
 }

@@ -23,6 +23,7 @@ use crate::history::{Record, Step};
 use crate::offering::Front;
 use crate::queue::Queue;
 use crate::recorder::Recorder;
+use crate::sign_up::Form;
 use crate::strategies::{Setup, Strategy};
 
 /// Connects a node with these seams to the database.
@@ -38,6 +39,8 @@ pub struct Image {
     pub config: Arc<Config>,
     /// Wraps the seams, as a sabotage does.
     pub rig: fn(&mut Env, &Arc<Config>),
+    /// How members are signed up, if not as is recommended.
+    pub sign_up: Option<&'static Form>,
     /// The way to the message broker.
     pub queue: Arc<dyn Queue>,
     /// Who takes the steps.
@@ -109,6 +112,9 @@ impl Host {
         env.observer = self.recorder.of_node(self.number);
         env.store = (self.image.store)(&env);
         (self.image.rig)(&mut env, &self.image.config);
+        if let Some(form) = self.image.sign_up {
+            (form.seams)(&mut env, &self.image.config);
+        }
         self.record(Step::NodeStarted);
         let setup = Setup {
             env: env.clone(),

@@ -34,7 +34,7 @@ use crate::offering::Shop;
 use crate::plan::{Plan, Site};
 use crate::recorder::Recorder;
 use crate::settled;
-use crate::workload::Offer;
+use crate::workload::{self, Offer};
 
 /// All workers share one address, and so one quota. It is from the block for documentation.
 const OUR_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
@@ -67,6 +67,10 @@ pub struct World<'a> {
     turns: Option<Turns>,
     /// Orders that were not taken in.
     refused: Arc<AtomicUsize>,
+    /// The plan's sign-ups.
+    sign_ups: Vec<Offer>,
+    /// People who have not signed up yet, nor gone.
+    signing_up: Arc<AtomicUsize>,
 }
 
 /// Plays a plan from its start to the final reads.
@@ -125,6 +129,8 @@ impl<'a> World<'a> {
             turns: (plan.world.priorities > 0)
                 .then(|| Turns::new(entropy, plan.world.priorities, plan.workload.orders)),
             refused: Arc::default(),
+            signing_up: Arc::new(AtomicUsize::new(plan.workload.members as usize)),
+            sign_ups: workload::sign_ups(plan),
         })
     }
 
@@ -196,9 +202,10 @@ impl<'a> World<'a> {
         let (storage, point) = (self.storage.clone(), self.storage.scheduling_point());
         let faults = self.store_faults.clone();
         let orders = crate::sabotage::orders(self.run.sabotage);
+        let (pool_size, pool_wait) = (config.service.pool_size, config.service.pool_wait);
         let store = move |env: &Env| -> Arc<dyn Store> {
             let options = Options::new(env.clock.clone(), env.observer.clone());
-            let options = Options { orders: orders.clone(), ..options };
+            let options = Options { orders: orders.clone(), pool_size, pool_wait, ..options };
             // Without a database every use case is an error, and that is what there is to see.
             let _ = storage.power_on();
             let connected = SqliteStore::inline(storage.database(), point.clone(), options);
@@ -222,6 +229,7 @@ impl<'a> World<'a> {
             store: Arc::new(store),
             config,
             rig: seams,
+            sign_up: self.run.sign_up,
             queue: Arc::new(self.way_to_broker(number)),
             strategy: self.run.strategy,
         }
@@ -344,7 +352,11 @@ impl<'a> World<'a> {
             recorder: self.recorder.clone(),
             gives_up_at: self.gives_up_at(offers),
             refused: self.refused.clone(),
+            signing_up: self.signing_up.clone(),
         };
+        for (place, sign_up) in self.sign_ups.iter().enumerate() {
+            background(shop.clone().sign_up(place, self.start, sign_up.clone()));
+        }
         for (place, offer) in offers.iter().enumerate() {
             background(shop.clone().offer(place, self.start, offer.clone()));
         }
@@ -383,8 +395,14 @@ impl<'a> World<'a> {
         }
     }
 
+    /// When the last order is offered, or the last member signs up.
+    fn last_offer(&self, offers: &[Offer]) -> Duration {
+        let all = offers.iter().chain(&self.sign_ups);
+        all.map(|offer| offer.after).max().unwrap_or_default()
+    }
+
     fn gives_up_at(&self, offers: &[Offer]) -> Timestamp {
-        let quiet = last_offer(offers).max(self.plan().heal_after.unwrap_or_default());
+        let quiet = self.last_offer(offers).max(self.plan().heal_after.unwrap_or_default());
         self.start + quiet + self.plan().world.patience
     }
 
@@ -394,18 +412,20 @@ impl<'a> World<'a> {
         let gives_up_at = self.gives_up_at(offers);
         let mut looked_at = None;
         // Before that there is nothing to look for: an order is still missing.
-        self.clock.sleep_until(self.start + last_offer(offers)).await;
+        self.clock.sleep_until(self.start + self.last_offer(offers)).await;
         while self.clock.now() < gives_up_at {
             self.clock.sleep(LOOK_EVERY).await;
-            let (changes, refused) =
-                (self.storage.database().changes(), self.refused.load(Ordering::Acquire));
-            let seen = changes.map(|changes| (changes, refused, self.broker.changes()));
+            let refused = self.refused.load(Ordering::Acquire);
+            let signing_up = self.signing_up.load(Ordering::Acquire);
+            let changes = self.storage.database().changes();
+            let seen = changes.map(|changes| (changes, refused, signing_up, self.broker.changes()));
             if !self.storage.has_power() || (seen.is_some() && seen == looked_at) {
                 continue;
             }
             looked_at = seen;
             let census = store.census().await.map_err(Error::Database)?;
-            if settled::is_settled(&census, offers.len() - refused) && self.broker.is_idle() {
+            let settled = settled::is_settled(&census, offers.len() - refused, signing_up);
+            if settled && self.broker.is_idle() {
                 break;
             }
         }
@@ -480,11 +500,6 @@ impl<'a> World<'a> {
         };
         Fired { fault: fault.clone(), times }
     }
-}
-
-/// When the last order is offered.
-fn last_offer(offers: &[Offer]) -> Duration {
-    offers.iter().map(|offer| offer.after).max().unwrap_or_default()
 }
 
 /// Whether a node's fault happens at scheduling points.

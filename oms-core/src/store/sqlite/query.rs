@@ -16,9 +16,8 @@ use crate::store::{
 const ORDER: &str = "SELECT id, state, reason, created_at, updated_at FROM orders";
 const PARCEL: &str = "SELECT order_id, number, state, cust_use_no, invoice_no, reason,
                              unknown_since FROM parcels";
-const MEMBER: &str = "SELECT id, created_at,
-                             EXISTS (SELECT 1 FROM member_profiles WHERE member_id = members.id)
-                      FROM members";
+const MEMBER: &str = "SELECT ids.id, m.created_at,
+                             EXISTS (SELECT 1 FROM member_profiles WHERE member_id = ids.id)";
 const NOTICE: &str = "SELECT order_id, event, state, msg_key, report_code, report_channel, reason
                       FROM notices";
 
@@ -68,7 +67,9 @@ fn notices_of(db: &Connection, owner: &str) -> Result<Vec<NoticeView>> {
 
 /// The member `id`, if there is one.
 pub(super) fn member(db: &Connection, id: &str) -> Result<Option<MemberView>> {
-    let mut members = members_by(db, &format!("{MEMBER} WHERE id = ?1"), params![id])?;
+    let sql =
+        format!("{MEMBER} FROM members ids JOIN members m ON m.id = ids.id WHERE ids.id = ?1");
+    let mut members = members_by(db, &sql, params![id])?;
     Ok(members.pop())
 }
 
@@ -84,7 +85,7 @@ fn members_by(
         let row = Columns::new(row, "members");
         let id = row.text(0)?;
         members.push(MemberView {
-            created_at: row.moment(1)?,
+            created_at: row.maybe_moment(1)?,
             profile: row.get(2)?,
             consents: consents_of(db, &id)?,
             notices: notices_of(db, &NoticeKey::of_member(&id, WELCOME).order)?,
@@ -92,6 +93,15 @@ fn members_by(
         });
     }
     Ok(members)
+}
+
+/// All members, also those of which only a part is there.
+fn all_members(db: &Connection) -> Result<Vec<MemberView>> {
+    let ids = "SELECT id FROM members
+               UNION SELECT member_id FROM member_profiles
+               UNION SELECT member_id FROM member_consents";
+    let joined = "LEFT JOIN members m ON m.id = ids.id ORDER BY ids.id";
+    members_by(db, &format!("{MEMBER} FROM ({ids}) ids {joined}"), [])
 }
 
 fn consents_of(db: &Connection, member: &str) -> Result<Vec<String>> {
@@ -229,7 +239,7 @@ pub(super) fn rows(db: &Connection) -> Result<Rows> {
     })?;
     Ok(Rows {
         orders: orders.into_values().collect(),
-        members: members_by(db, &format!("{MEMBER} ORDER BY id"), [])?,
+        members: all_members(db)?,
         transitions: transitions(db)?,
     })
 }

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn ledgers_in_which_nothing_stands_twice_are_held() {
-        check(Builder::clean(2), &[], Verdict::Held, "held: 3 of 12 promises");
+        check(Builder::clean(2), &[], Verdict::Held, "held: 3 of 15 promises");
     }
 
     #[test]
@@ -169,6 +169,6 @@ mod tests {
         let fired = |times| [Fired { fault: fault.clone(), times }];
         let never = "empty RegBook never fired\n";
         check(Builder::clean(1), &fired(0), Verdict::Inconclusive, never);
-        check(Builder::clean(1), &fired(1), Verdict::Held, "held: 3 of 12 promises");
+        check(Builder::clean(1), &fired(1), Verdict::Held, "held: 3 of 15 promises");
     }
 }
