@@ -58,6 +58,15 @@ fn a_service_that_takes_unknown_for_failed_is_convicted() {
 }
 
 #[test]
+fn the_eleventh_of_eleven_requests_gets_no_connection_of_ten() {
+    let result = live(&Folder::new(), "pool-exhaustion", 0);
+    assert_eq!(result["members"], 10);
+    let pool = &result["pool"];
+    assert_eq!((&pool["size"], &pool["timed_out"]), (&10.into(), &1.into()), "{pool}");
+    assert_eq!(pool["with_calls"], 10, "each in a task of its own: {pool}");
+}
+
+#[test]
 fn a_database_of_the_users_is_used_once_and_is_not_added_to() {
     let folder = Folder::new();
     let line = "seed-batch --store sqlite:orders.db";

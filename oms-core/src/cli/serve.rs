@@ -5,8 +5,11 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use clap::Args;
 use clockwork::{Clock, Entropy};
 use serde_json::json;
@@ -15,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Common, Error, Format, Rig, StoreArgs, readable};
 use crate::config::{self, Calls, Config};
-use crate::env::{Env, Observer, ReqwestTransport, TokioSpawner, Transport};
+use crate::env::{Env, Observer, ReqwestTransport, TaskId, TokioSpawner, Transport, scoped};
 use crate::http::{self, App, Metrics};
 use crate::policy::Policies;
 use crate::store::sqlite::Options;
@@ -171,6 +174,10 @@ fn announce(listener: &TcpListener, format: Format, out: &mut dyn Write) -> Resu
     Ok(out.flush()?)
 }
 
+/// Requests are tasks of their own, numbered beyond all that the spawner starts: else nobody could
+/// tell in which of them a transaction was open.
+const FIRST_REQUEST: TaskId = 1 << 32;
+
 /// Answers requests until the process is told to end, then those that are under way.
 async fn answer(
     listener: TcpListener,
@@ -179,7 +186,11 @@ async fn answer(
     clock: &dyn Clock,
 ) -> Result<(), Error> {
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let server = axum::serve(listener, http::router(Arc::new(app)))
+    let next = Arc::new(AtomicU64::new(FIRST_REQUEST));
+    let router = http::router(Arc::new(app)).layer(from_fn(move |request: Request, then: Next| {
+        scoped(next.fetch_add(1, Ordering::Relaxed), then.run(request))
+    }));
+    let server = axum::serve(listener, router)
         .with_graceful_shutdown(async {
             let _ = ended.await;
         })
