@@ -144,6 +144,9 @@ impl Error {
     }
 }
 
+/// A change of the seams, under the settings.
+pub type Seams = Arc<dyn Fn(&mut Env, &Arc<Config>) + Send + Sync>;
+
 /// What a program that embeds this one hands in. The shipped binary leaves all as recommended.
 #[derive(Clone)]
 pub struct Rig {
@@ -152,7 +155,7 @@ pub struct Rig {
     /// Changes the settings of the store of `oms serve`.
     pub store: fn(&mut Options),
     /// Changes the seams of `oms serve` before it starts.
-    pub seams: Arc<dyn Fn(&mut Env, &Arc<Config>) + Send + Sync>,
+    pub seams: Seams,
     /// Starts whoever takes the steps of `oms serve`.
     pub workers: Arc<dyn Fn(Env, Arc<Config>) -> Arc<dyn Workers> + Send + Sync>,
 }
