@@ -40,10 +40,13 @@ pub struct Held {
     pub until: Timestamp,
 }
 
+/// By node and task: the transactions that are open, innermost last, each with its name and begin.
+type Open<'a> = BTreeMap<(Option<u32>, TaskId), Vec<(&'a str, Timestamp)>>;
+
 impl Evidence {
     /// All transactions, in the order in which they closed.
     pub fn transactions(&self) -> Vec<Held> {
-        let mut open: BTreeMap<(Option<u32>, TaskId), Vec<(&str, Timestamp)>> = BTreeMap::new();
+        let mut open = Open::new();
         let mut all = Vec::new();
         for record in &self.records {
             let (node, at) = (record.node, record.at);
@@ -97,7 +100,7 @@ impl Evidence {
 }
 
 fn close(
-    open: &mut BTreeMap<(Option<u32>, TaskId), Vec<(&str, Timestamp)>>,
+    open: &mut Open<'_>,
     all: &mut Vec<Held>,
     until: Timestamp,
     whose: impl Fn(Option<u32>) -> bool,

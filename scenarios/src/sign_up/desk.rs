@@ -141,7 +141,7 @@ pub(super) fn log(
     now: Timestamp,
 ) {
     transaction.keep_member(member, MemberPart::Welcome, now);
-    transaction.settle_notice(&member.welcome(), NoticeOutcome::Sent { msg_key }, now);
+    transaction.settle_notice(&member.welcome(), None, NoticeOutcome::Sent { msg_key }, now);
 }
 
 /// The same in a transaction of its own.
