@@ -153,12 +153,15 @@ pub(super) async fn member(db: &mut PgConnection, id: &str) -> Result<Option<Mem
     Ok(Some(member))
 }
 
-/// All members, by id; `notices` are those of everybody.
+/// All members, by id, also those of which only a part is there; `notices` are those of everybody.
 async fn members(db: &mut PgConnection, notices: &[PgRow]) -> Result<Vec<MemberView>> {
-    let sql = "SELECT m.id, m.created_at, p.member_id IS NOT NULL,
-                      ARRAY(SELECT consent FROM member_consents WHERE member_id = m.id
+    let sql = "SELECT ids.id, m.created_at, p.member_id IS NOT NULL,
+                      ARRAY(SELECT consent FROM member_consents WHERE member_id = ids.id
                             ORDER BY consent)
-               FROM members m LEFT JOIN member_profiles p ON p.member_id = m.id ORDER BY m.id";
+               FROM (SELECT id FROM members UNION SELECT member_id FROM member_profiles
+                     UNION SELECT member_id FROM member_consents) ids
+               LEFT JOIN members m ON m.id = ids.id
+               LEFT JOIN member_profiles p ON p.member_id = ids.id ORDER BY ids.id";
     let mut members = BTreeMap::new();
     for row in sqlx::query(sql).fetch_all(db).await? {
         let member = member_of(&row)?;
@@ -178,7 +181,7 @@ fn member_of(row: &PgRow) -> Result<MemberView> {
     let row = Columns::new(row, "members");
     Ok(MemberView {
         id: row.text(0)?,
-        created_at: row.moment(1)?,
+        created_at: row.maybe_moment(1)?,
         profile: row.get(2)?,
         consents: row.get(3)?,
         notices: Vec::new(),
