@@ -121,7 +121,7 @@ fn called_the_carrier_alone(
 ) -> bool {
     let of_it = |call: &&Call| (call.node, call.task) == (booking.node, booking.task);
     let calls = evidence.calls.iter().filter(of_it);
-    let mut calls = calls.filter(|call| call.begun >= from && call.begun <= until).peekable();
+    let mut calls = calls.filter(|call| call.begun >= from && call.begun < until).peekable();
     calls.peek().is_some() && calls.all(|call| call.api == "carrier")
 }
 
@@ -258,6 +258,12 @@ mod tests {
         };
         assert_eq!(check(&then("RegBook", "ORD-1/2").evidence()), Finding::default());
         assert_eq!(check(&then("send/omni", "ORD-1:shipped").evidence()).violations.len(), 1);
+        let told = |at| {
+            let key = "ORD-1:shipped";
+            then("RegBook", "ORD-1/2").call(0, 7, "send/omni", key, at, at + 50, "done", Some(200))
+        };
+        assert_eq!(check(&told(9_000).evidence()), Finding::default(), "once it is recorded");
+        assert_eq!(check(&told(8_900).evidence()).violations.len(), 1);
     }
 
     #[test]
