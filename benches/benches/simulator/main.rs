@@ -1,8 +1,10 @@
 //! Our simulator beside turmoil, in one sitting: `cargo bench -p benches -- simulator`.
 //!
-//! Ours runs `bench-20` whole: service, database, faults, history. On turmoil run the calls alone
-//! that those twenty orders make without faults, over axum and hyper, at its default tick and at
-//! one ten times as long. All of it is measured in CPU time of the one thread that does it.
+//! Ours runs `bench-20` and `durable-20` whole: service, database, faults, history; the one with an
+//! outbox and three commits an order, the other with all that is recommended. On turmoil run the
+//! calls alone that those twenty orders make without faults, over axum and hyper, at its default
+//! tick and at one ten times as long. All of it is measured in CPU time of the one thread that does
+//! it.
 
 mod calls;
 mod elsewhere;
@@ -20,6 +22,7 @@ use scenarios::sim::{self, Run};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BENCH_20: &str = include_str!("../bench-20.toml");
+const DURABLE_20: &str = include_str!("../durable-20.toml");
 
 /// The calls of the plan's orders, by a runtime of their own.
 fn calls_of(plan: &Plan) -> Arc<[Vec<calls::Call>]> {
@@ -38,8 +41,9 @@ fn ours(plan: &Plan, seed: u64) {
 }
 
 fn beside_turmoil(criterion: &mut Criterion) {
-    let plan = Plan::parse(BENCH_20).expect("the bench's own plan");
-    let calls = calls_of(&plan);
+    let [bench, durable] =
+        [BENCH_20, DURABLE_20].map(|text| Plan::parse(text).expect("the bench's own plan"));
+    let calls = calls_of(&bench);
     let count: usize = calls.iter().map(Vec::len).sum();
     let mut all: Vec<(&str, Duration)> = Vec::new();
     let mut group = criterion.benchmark_group("simulator");
@@ -55,10 +59,11 @@ fn beside_turmoil(criterion: &mut Criterion) {
         });
         all.push((name, fastest));
     };
-    measure("drillship", &|seed| ours(&plan, seed));
+    measure("bench-20", &|seed| ours(&bench, seed));
+    measure("durable-20", &|seed| ours(&durable, seed));
     for (name, millis) in [("turmoil-1ms", 1), ("turmoil-10ms", 10)] {
         measure(name, &|_| {
-            let answered = elsewhere::run(&plan, &calls, Duration::from_millis(millis));
+            let answered = elsewhere::run(&bench, &calls, Duration::from_millis(millis));
             assert_eq!(answered, count, "every call is answered");
         });
     }

@@ -8,11 +8,11 @@ use rusqlite::Connection;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::failure::Result;
-use super::{Shared, members, notices, query, settle};
+use super::{Shared, members, notices, query, records};
 use crate::env::{TaskId, current_task};
 use crate::member::Member;
 use crate::policy::OrderPolicy;
-use crate::store::aggregate::Right;
+use crate::store::aggregate::{Aggregate, Right};
 use crate::store::{
     self, Lease, MemberPart, NoticeKey, NoticeOutcome, OrderView, ParcelKey, ParcelOutcome,
     ParcelWork, UnitOfWork, Written,
@@ -98,13 +98,16 @@ impl Drop for HeldTransaction {
 
 /// All of it, or nothing when one lease was lost, or a member would take what is another's.
 fn write(db: &Connection, policy: &dyn OrderPolicy, writes: &[Write]) -> Result<Written> {
+    let mut owners = Owners::default();
     for write in writes {
         let right = match write {
             Write::Parcel { key, token, outcome, .. } => {
-                settle::parcel_right(db, key, *token, outcome)?
+                let order = owners.read(&key.order, || records::load_known(db, &key.order))?;
+                order.parcel_right(key.number, *token, outcome)?
             }
             Write::Notice { key, token, outcome, .. } => {
-                notices::notice_right(db, key, *token, outcome)?
+                let owner = owners.read(&key.order, || records::load_owning(db, key))?;
+                owner.notice_right(&key.event, *token, outcome)
             }
             Write::Member { member, .. } => members::member_right(db, member)?,
         };
@@ -115,13 +118,83 @@ fn write(db: &Connection, policy: &dyn OrderPolicy, writes: &[Write]) -> Result<
     for write in writes {
         match write {
             Write::Parcel { key, token, outcome, now } => {
-                settle::parcel(db, policy, key, *token, outcome, *now)?;
+                let load = || records::load_known(db, &key.order);
+                let order = owners.at(db, *now, &key.order, load)?;
+                order.settle_parcel(policy, key.number, *token, outcome, *now)?;
             }
             Write::Notice { key, token, outcome, now } => {
-                notices::notice(db, policy, key, *token, outcome, *now)?;
+                let load = || records::load_owning(db, key);
+                let owner = owners.at(db, *now, &key.order, load)?;
+                notices::settle(db, owner, policy, key, *token, outcome, *now)?;
             }
-            Write::Member { member, part, now } => members::keep(db, member, *part, *now)?,
+            Write::Member { member, part, now } => {
+                // It writes by itself, so what was read of the member is no longer true.
+                owners.save(db)?;
+                members::keep(db, member, *part, *now)?;
+            }
         }
     }
+    owners.save(db)?;
     Ok(Written::Done)
+}
+
+/// What a unit of work writes to, in the order of its writes: orders, and members with their
+/// notifications. Each is read once, and written once for each moment of its writes.
+#[derive(Default)]
+struct Owners {
+    owners: Vec<Owner>,
+}
+
+struct Owner {
+    aggregate: Aggregate,
+    /// The moment of what is not saved yet.
+    unsaved: Option<Timestamp>,
+}
+
+impl Owners {
+    /// The one called `id`.
+    fn read(
+        &mut self,
+        id: &str,
+        load: impl FnOnce() -> Result<Aggregate>,
+    ) -> Result<&mut Aggregate> {
+        self.owner(id, load).map(|owner| &mut owner.aggregate)
+    }
+
+    /// The same, to be written to at `now`.
+    fn at(
+        &mut self,
+        db: &Connection,
+        now: Timestamp,
+        id: &str,
+        load: impl Fn() -> Result<Aggregate>,
+    ) -> Result<&mut Aggregate> {
+        let owner = self.owner(id, &load)?;
+        if let Some(moment) = owner.unsaved.filter(|moment| *moment != now) {
+            records::save(db, &owner.aggregate, moment)?;
+            owner.aggregate = load()?;
+        }
+        owner.unsaved = Some(now);
+        Ok(&mut owner.aggregate)
+    }
+
+    fn owner(&mut self, id: &str, load: impl FnOnce() -> Result<Aggregate>) -> Result<&mut Owner> {
+        let known = self.owners.iter().position(|owner| owner.aggregate.order.id == id);
+        let place = match known {
+            Some(place) => place,
+            None => {
+                self.owners.push(Owner { aggregate: load()?, unsaved: None });
+                self.owners.len() - 1
+            }
+        };
+        Ok(&mut self.owners[place])
+    }
+
+    /// Writes what is left to be written, and forgets what was read.
+    fn save(&mut self, db: &Connection) -> Result<()> {
+        self.owners.drain(..).try_for_each(|owner| match owner.unsaved {
+            Some(moment) => records::save(db, &owner.aggregate, moment),
+            None => Ok(()),
+        })
+    }
 }

@@ -6,7 +6,6 @@ use rusqlite::Connection;
 use super::failure::Result;
 use super::records;
 use crate::policy::OrderPolicy;
-use crate::store::aggregate::Right;
 use crate::store::{ParcelKey, ParcelOutcome, Written};
 
 /// Writes `outcome` of a step taken under the fencing token `token`.
@@ -22,14 +21,4 @@ pub(super) fn parcel(
     let written = aggregate.settle_parcel(policy, key.number, token, outcome, now)?;
     records::save(db, &aggregate, now)?;
     Ok(written)
-}
-
-/// Whether a write under `token` would be allowed; nothing is written.
-pub(super) fn parcel_right(
-    db: &Connection,
-    key: &ParcelKey,
-    token: i64,
-    outcome: &ParcelOutcome,
-) -> Result<Right> {
-    Ok(records::load_known(db, &key.order)?.parcel_right(key.number, token, outcome)?)
 }
