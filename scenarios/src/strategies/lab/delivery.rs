@@ -96,17 +96,21 @@ impl DeliveryClient {
         order: &Order,
         number: u32,
     ) -> DeliveryResult {
-        let mut request = self.carrier.request_of(order, number, "", self.clock.now());
+        let begun = self.clock.now();
+        let mut sent = None;
         let mut tries = Tries::new(self);
-        loop {
-            match self.do_send_delivery(hands, order, number, &mut request).await {
-                Ok(failure) => return DeliveryResult { request, failure },
+        let failure = loop {
+            match self.do_send_delivery(hands, order, number, &mut sent).await {
+                Ok(failure) => break failure,
                 Err(exception) => match tries.again_after(exception).await {
                     Ok(()) => {}
-                    Err(failure) => return DeliveryResult { request, failure: Some(failure) },
+                    Err(failure) => break Some(failure),
                 },
             }
-        }
+        };
+        // Where no number was to be had, there is nothing that was sent.
+        let unsent = || self.carrier.request_of(order, number, "", begun);
+        DeliveryResult { request: sent.unwrap_or_else(unsent), failure }
     }
 
     /// One try; the failure that the carrier answered, if it did.
@@ -115,12 +119,12 @@ impl DeliveryClient {
         hands: &Hands,
         order: &Order,
         number: u32,
-        request: &mut Intent,
+        sent: &mut Option<Intent>,
     ) -> Result<Option<String>, RestClientException> {
-        match self.do_request_number(hands, order, number).await? {
-            Ok(numbered) => *request = numbered,
+        let request = match self.do_request_number(hands, order, number).await? {
+            Ok(numbered) => sent.insert(numbered),
             Err(failure) => return Ok(Some(failure)),
-        }
+        };
         self.do_book(hands, &key(order, number), request).await
     }
 
