@@ -1,5 +1,5 @@
 //! What every saga must pass, whoever takes its steps: each step repeated, each step failing, each
-//! compensation repeated.
+//! compensation repeated; and a customer who calls the order back meanwhile.
 //!
 //! The saga is one order of three parcels and its message. Which calls it makes and what is written
 //! of it is all that is looked at, so any strategy can be asked: the core's own flow, which is a
@@ -7,12 +7,13 @@
 
 use std::time::Duration;
 
+use fake_cj::tracking::ParcelState as ParcelScan;
 use faults::{Fault, Kind, When};
 use oms_core::state::{OrderState, ParcelState};
 use oms_core::store::OrderView;
 use scenarios::evidence::Evidence;
-use scenarios::plan::Plan;
-use scenarios::sim;
+use scenarios::plan::{OrderOverride, Plan, Scan};
+use scenarios::{promises, sim};
 
 /// Every saga there is.
 const SAGAS: &[&str] = &["durable", "saga"];
@@ -38,13 +39,21 @@ fn repeated(endpoint: (&str, &str), key: &str) -> Fault {
     Fault { attempt: Some(1), when: Some(When::After), ..call(Kind::Crash, endpoint, key) }
 }
 
-fn play(saga: &str, faults: Vec<Fault>) -> Evidence {
+/// One order of three parcels.
+fn plan(saga: &str) -> Plan {
     let mut plan = Plan::healthy("saga", 1);
     plan.workload.parcels = 3;
     plan.strategy = (saga != "durable").then(|| saga.to_owned());
-    plan.faults = faults;
     plan.world.patience = Duration::from_hours(5);
-    Evidence::from(sim::run(&sim::Run::of(&plan)).expect("a simulation that runs"))
+    plan
+}
+
+fn played(plan: &Plan) -> Evidence {
+    Evidence::from(sim::run(&sim::Run::of(plan)).expect("a simulation that runs"))
+}
+
+fn play(saga: &str, faults: Vec<Fault>) -> Evidence {
+    played(&Plan { faults, ..plan(saga) })
 }
 
 fn order(evidence: &Evidence) -> &OrderView {
@@ -115,6 +124,29 @@ fn each_compensation_can_be_repeated() {
             let undone = [ParcelState::Cancelled, ParcelState::Cancelled, ParcelState::Refused];
             assert_eq!(states(&evidence), undone, "{saga}: {key} repeated");
             assert_eq!(order(&evidence).state, OrderState::DeliveryFailed, "{saga}: {key}");
+        }
+    }
+}
+
+#[test]
+fn a_customer_who_calls_back_over_the_booking_or_the_pick_up_tears_no_bundle() {
+    for saga in SAGAS {
+        let moments = (0..8).map(|step| Duration::from_millis(step * 60));
+        for (called_back, picked_up) in moments.flat_map(|at| [(at, false), (at, true)]) {
+            let mut plan = plan(saga);
+            plan.workload.order = vec![OrderOverride {
+                index: 1,
+                cancel_after: Some(called_back),
+                ..OrderOverride::default()
+            }];
+            let scan = Scan { order: 1, parcel: 1, at: called_back, state: ParcelScan::PickedUp };
+            plan.scans = picked_up.then_some(scan).into_iter().collect();
+            let evidence = played(&plan);
+            for promise in ["all-or-nothing", "books-agree", "no-false-notification"] {
+                let promise = promises::named(promise).expect("a promise");
+                let found = (promise.check)(&evidence).violations;
+                assert!(found.is_empty(), "{saga}, called back at {called_back:?}: {found:?}");
+            }
         }
     }
 }
