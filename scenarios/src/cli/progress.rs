@@ -48,3 +48,33 @@ impl Drop for Progress {
         }
     }
 }
+
+/// How many of how many are over, on one line that is written over and over.
+pub(super) struct Counter {
+    what: &'static str,
+    shown: bool,
+}
+
+/// A terminal is written to only so often.
+const COUNTED_EVERY: u64 = 50;
+
+impl Counter {
+    pub(super) fn new(what: &'static str) -> Counter {
+        Counter { what, shown: std::io::stderr().is_terminal() }
+    }
+
+    pub(super) fn show(&self, done: u64, all: u64) {
+        if self.shown && done.is_multiple_of(COUNTED_EVERY) {
+            // A terminal that is gone needs no progress.
+            let _ = write!(std::io::stderr(), "\r\x1b[K{done}/{all} {}", self.what);
+        }
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
