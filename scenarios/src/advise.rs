@@ -89,11 +89,8 @@ const EVENTS: Node = Node::Asks(
     ),
 );
 
-const INFRASTRUCTURE: Node = Node::Asks(
-    Question::NewInfrastructure,
-    &Node::Names("message-queue"),
-    &Node::Names("outbox"),
-);
+const INFRASTRUCTURE: Node =
+    Node::Asks(Question::NewInfrastructure, &Node::Names("message-queue"), &Node::Names("outbox"));
 
 /// Walks the tree as far as it is answered.
 pub fn advise(answer: impl Fn(Question) -> Option<bool>) -> Advice {

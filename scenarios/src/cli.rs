@@ -1,10 +1,12 @@
-//! `drill list | run | explore | sweep | shrink | prove | replay | check | serve | schema`.
+//! `drill list | run | explore | sweep | prove | compare | advise | shrink | replay | check | serve | schema`.
 //!
 //! Exit codes: 0 held · 1 violated · 2 usage or bad file · 3 inconclusive · 4 not deterministic ·
 //! 70 internal · 130 interrupted; of several the worst, in the order 70, 4, 1, 3, 0.
 
+mod advise;
 mod check;
 mod children;
+mod compare;
 mod explore;
 mod list;
 mod orders;
@@ -57,6 +59,10 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Shows that planted bugs are found, and how fast, and that none is seen where none is
     Prove(prove::ProveArgs),
+    /// Runs the same generated plans under every strategy, and counts what each breaks and costs
+    Compare(compare::CompareArgs),
+    /// Asks which way to use, and answers with evidence
+    Advise(advise::AdviseArgs),
     /// Makes a plan that breaks a promise as small as it can be, and tells what happens in it
     Shrink(shrink::ShrinkArgs),
     /// Runs one plan again and compares the bytes of its history
@@ -134,6 +140,8 @@ enum Error {
     #[error(transparent)]
     Run(#[from] runner::Error),
     #[error(transparent)]
+    Compare(#[from] crate::compare::Error),
+    #[error(transparent)]
     Prove(#[from] crate::prove::Error),
     #[error(transparent)]
     Shrink(#[from] crate::shrink::Error),
@@ -151,7 +159,11 @@ impl Error {
     fn exit_code(&self) -> u8 {
         match self {
             Error::Run(error) if error.is_usage() => exit::USAGE,
-            Error::Run(_) | Error::Prove(_) | Error::Shrink(_) | Error::Io { .. } => exit::INTERNAL,
+            Error::Run(_)
+            | Error::Compare(_)
+            | Error::Prove(_)
+            | Error::Shrink(_)
+            | Error::Io { .. } => exit::INTERNAL,
             Error::Interrupted => exit::INTERRUPTED,
             Error::NoSuchDrill { .. }
             | Error::Plan(_)
@@ -193,6 +205,8 @@ fn obey(command: Command) -> Result<u8, Error> {
         Command::Explore(args) => explore::explore(args),
         Command::Sweep(args) => sweep::sweep(args),
         Command::Prove(args) => prove::prove(args),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Advise(args) => advise::advise(args),
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Check(args) => check::check(&args),

@@ -152,7 +152,7 @@ impl Options {
     fn measure(&self, trials: &Trials, number: u64) -> Result<(Plan, Measure), Error> {
         let strategy = self.strategies[self.row(number)];
         let number = number / self.strategies.len() as u64;
-        let plan = explore::plan_under(strategy, self.seed, number, Powers::default());
+        let plan = explore::plan_under(strategy.in_plans(), self.seed, number, Powers::default());
         let measure = measure_run(trials, &plan, strategy)?;
         Ok((plan, measure))
     }

@@ -18,6 +18,6 @@ pub use expect::expect;
 pub use generate::generate;
 pub use powers::Powers;
 pub use report::{Counterexample, Report};
-pub use search::{Budget, Error, Failure, Finding, Options, Outcome, search};
+pub use search::{Budget, Error, Failure, Finding, Options, Outcome, plan_under, search};
 pub use seed::{NoSeed, Seed};
 pub use tally::{Doubt, Tally};

@@ -113,9 +113,23 @@ pub fn keep(
     stop: &Stop,
     dir: &Path,
 ) -> Result<Kept, Error> {
+    keep_at(trials, plan, promise, stop, dir.join(file_name(plan, promise)))
+}
+
+/// As [`keep`], in a file of this name.
+///
+/// # Errors
+/// [`Error`], when a plan cannot be run or the file cannot be written.
+pub fn keep_at(
+    trials: &Trials,
+    plan: &Plan,
+    promise: &'static str,
+    stop: &Stop,
+    path: PathBuf,
+) -> Result<Kept, Error> {
     let shrunk = shrink(trials, plan, promise, stop)?;
     let text = to_file(&shrunk, trials)?;
-    let path = dir.join(file_name(plan, promise));
+    let dir = path.parent().unwrap_or(Path::new("."));
     let written = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&path, text));
     match written {
         Ok(()) => Ok(Kept { path, shrunk }),

@@ -148,8 +148,7 @@ fn measure(strategy: &'static Strategy) -> Result<Vec<Row>, Error> {
         strategies.push(strategies::recommended());
     }
     let options = Options { seed: 1, runs: RUNS, jobs: crew::threads(), strategies };
-    let compared =
-        compare::compare(&options, &Trials::default(), &Stop::default(), |_, _| {})?;
+    let compared = compare::compare(&options, &Trials::default(), &Stop::default(), |_, _| {})?;
     Ok(compared.map(|comparison| comparison.rows).unwrap_or_default())
 }
 

@@ -52,7 +52,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8, Error> {
     };
     let (trials, stop) = (Trials::default(), Stop::default());
     let _listening = stop_when_told(&stop)?;
-    let mut counter = Counter::new("runs");
+    let counter = Counter::new("runs");
     let compared = compare::compare(&options, &trials, &stop, |done, all| counter.show(done, all))?;
     drop(counter);
     let Some(comparison) = compared else { return Err(Error::Interrupted) };
@@ -73,6 +73,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8, Error> {
 
 /// The strategies of these names, all without one.
 fn chosen(names: &[String]) -> Vec<&'static Strategy> {
-    let is_meant = |strategy: &&Strategy| names.is_empty() || names.iter().any(|n| n == strategy.name);
+    let is_meant =
+        |strategy: &&Strategy| names.is_empty() || names.iter().any(|n| n == strategy.name);
     strategies::ALL.iter().filter(is_meant).collect()
 }

@@ -26,7 +26,8 @@ fn dominates(one: &Sums, other: &Sums) -> bool {
 
 /// Everything of which less is better.
 fn badness(sums: &Sums) -> Vec<f64> {
-    let seconds = |within: f64| sums.settled_within(within).map_or(f64::INFINITY, |d| d.as_secs_f64());
+    let seconds =
+        |within: f64| sums.settled_within(within).map_or(f64::INFINITY, |d| d.as_secs_f64());
     let shares = promises::ALL.iter().map(|promise| sums.share(promise.id));
     let costs = [
         seconds(0.5),
@@ -62,7 +63,8 @@ mod tests {
 
     #[test]
     fn who_breaks_more_but_calls_less_is_not() {
-        let calls = Builder::clean(2).call(0, 99, "RegBook", "ORD-1/1", 500, 510, "done", Some(200));
+        let calls =
+            Builder::clean(2).call(0, 99, "RegBook", "ORD-1/1", 500, 510, "done", Some(200));
         let clean = sums(calls);
         let worse = sums(Builder::clean(2).booking("ORD-1-1", "650000000099", 400));
         assert!(!dominates(&clean, &worse));

@@ -26,7 +26,7 @@ impl Comparison {
                  smallest plan that shows it: `cargo drill replay FILE`.\n\n";
         text += &self.shares(|row| Some(&row.all), true);
         text += "\n## What each costs\n\n";
-        text += &self.costs();
+        text += &self.costs_page();
         text += "\n## The three questions\n\n\
                  What succeeds or fails together (the seed's batch: twenty orders, one of which the \
                  carrier refuses)? Is network I/O inside of a transaction? Can everything be rolled \
@@ -51,7 +51,8 @@ impl Comparison {
         text += "\n## The strategies\n\n";
         for row in &self.rows {
             let strategy = row.strategy;
-            let _ = writeln!(text, "- **`{}`** ({}): {}", strategy.name, strategy.seed, strategy.says);
+            let _ =
+                writeln!(text, "- **`{}`** ({}): {}", strategy.name, strategy.seed, strategy.says);
         }
         text
     }
@@ -85,7 +86,7 @@ impl Comparison {
         text
     }
 
-    fn costs(&self) -> String {
+    fn costs_page(&self) -> String {
         let mut text = "\
 | strategy | orders a minute | half settled within | 99 % within | never settled | calls an order \
 | connection held over calls, an order | hidden (half) | hidden (99 %) | prevented by the carrier, \

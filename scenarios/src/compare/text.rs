@@ -34,10 +34,8 @@ impl Comparison {
 
     fn costs(&self) -> String {
         let mut text = "\ncost\n".to_owned();
-        text += &cells(
-            "",
-            ["orders/min", "half done", "99 %", "calls", "held", "hidden", "prevented"],
-        );
+        text +=
+            &cells("", ["orders/min", "half done", "99 %", "calls", "held", "hidden", "prevented"]);
         for row in &self.rows {
             let sums = &row.all;
             let figures = [
@@ -83,7 +81,10 @@ impl Row {
         let (together, sums) = (&self.together, &self.all);
         let undone = together.others.saturating_sub(together.completed);
         let first = match undone {
-            0 => format!("together: one order of a batch fails alone; all {} others completed", together.others),
+            0 => format!(
+                "together: one order of a batch fails alone; all {} others completed",
+                together.others
+            ),
             _ => format!(
                 "together: one order of a batch fails, and of the {} others {} did not complete",
                 together.others, undone
@@ -120,7 +121,8 @@ fn line(row: &Row, told: &str) -> String {
 
 fn broken(sums: &Sums) -> String {
     let fell = promises::ALL.iter().filter(|promise| sums.share(promise.id) > 0.0);
-    let fell = fell.map(|promise| format!("{} {}", promise.id, words::share(sums.share(promise.id))));
+    let fell =
+        fell.map(|promise| format!("{} {}", promise.id, words::share(sums.share(promise.id))));
     let fell: Vec<String> = fell.collect();
     if fell.is_empty() { "none".to_owned() } else { fell.join(", ") }
 }
@@ -129,8 +131,9 @@ fn cells(name: &str, figures: [&str; 7]) -> String {
     let [rate, half, most, calls, held, hidden, prevented] = figures;
     // The longest name has a line of its own.
     let name = if name.len() > 21 { format!("{name}\n{:<21}", "") } else { format!("{name:<21}") };
-    let row =
-        format!("{name}{rate:>10} {half:>9} {most:>8} {calls:>6} {held:>7} {hidden:>7} {prevented:>9}");
+    let row = format!(
+        "{name}{rate:>10} {half:>9} {most:>8} {calls:>6} {held:>7} {hidden:>7} {prevented:>9}"
+    );
     row.trim_end().to_owned() + "\n"
 }
 

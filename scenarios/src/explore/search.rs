@@ -137,14 +137,18 @@ pub fn search(
 /// A run, judged, and its history's hash where it was asked for.
 type Done = Result<(Trial, Option<String>), Error>;
 
+/// The generated plan of this number, to be run under a strategy; `None` is the recommended one.
+/// Where it uses a queue, the queue has its faults beside those that all strategies meet.
+pub fn plan_under(strategy: Option<String>, seed: u64, number: u64, powers: Powers) -> Plan {
+    let queue = strategy.as_deref().and_then(strategies::named).is_some_and(|found| found.queue);
+    let powers = Powers { queue: queue || powers.queue, ..powers };
+    Plan { strategy, ..generate(seed, number, powers) }
+}
+
 impl Options {
     /// The plan of the run of this number.
     pub fn plan(&self, number: u64) -> Plan {
-        let strategy = self.strategy.as_deref().and_then(strategies::named);
-        let queue = strategy.is_some_and(|strategy| strategy.queue);
-        let powers = Powers { queue: queue || self.powers.queue, ..self.powers };
-        let mut plan = generate(self.seed, number, powers);
-        plan.strategy.clone_from(&self.strategy);
+        let mut plan = plan_under(self.strategy.clone(), self.seed, number, self.powers);
         plan.sabotage.clone_from(&self.sabotage);
         plan
     }
