@@ -29,11 +29,8 @@ fn the_page_is_what_its_own_command_writes() {
 #[test]
 fn the_page_links_to_counterexamples_that_exist() {
     let page = std::fs::read_to_string(PAGE).unwrap();
-    let links: Vec<&str> = page
-        .split("](")
-        .skip(1)
-        .map(|rest| rest.split(')').next().unwrap())
-        .collect();
+    let links: Vec<&str> =
+        page.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
     assert!(links.len() > 10, "{links:?}");
     for link in links {
         let file = Path::new(PAGE).parent().unwrap().join(link);

@@ -5,9 +5,10 @@
 //! breaker costs no attempt.
 //!
 //! An order whose calls are never answered says nothing of the API, however often it is tried: of
-//! the calls in the window only a few may be one order's.
+//! the calls in the window only a few may be one order's. Where few orders are under way, as many
+//! failures in a row as the window needs calls open it too, if they are not one order's alone.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use clockwork::Timestamp;
@@ -74,9 +75,19 @@ struct Seen {
 
 #[derive(Debug)]
 enum State {
-    Closed(VecDeque<Seen>),
+    Closed(Closed),
     Open { until: Timestamp },
     HalfOpen { under_way: BTreeMap<u64, Timestamp>, succeeded: usize },
+}
+
+/// What a closed breaker has seen.
+#[derive(Debug, Default)]
+struct Closed {
+    window: VecDeque<Seen>,
+    /// Failures since the last call that did not fail.
+    row: usize,
+    /// The orders that they were about.
+    row_subjects: BTreeSet<u64>,
 }
 
 /// The breaker of one API.
@@ -93,7 +104,7 @@ pub struct Breaker {
 impl Breaker {
     /// A closed breaker. A probe that is not heard of for `probe_patience` makes room for another.
     pub fn new(settings: config::Breaker, probe_patience: Duration) -> Breaker {
-        let state = State::Closed(VecDeque::new());
+        let state = State::Closed(Closed::default());
         Breaker { settings, probe_patience, state, generation: 0, tickets: 0 }
     }
 
@@ -147,15 +158,8 @@ impl Breaker {
         let seen = self.seen(ended, ticket.subject);
         match &mut self.state {
             State::Open { .. } => {}
-            State::Closed(window) => {
-                if let Some(seen) = seen {
-                    make_room(window, seen.subject, &self.settings);
-                    window.push_back(seen);
-                }
-                while window.len() > self.settings.window_calls.max(1) {
-                    window.pop_front();
-                }
-                if trips(window, &self.settings) {
+            State::Closed(closed) => {
+                if seen.is_some_and(|seen| closed.trips_with(seen, &self.settings)) {
                     self.open(now);
                 }
             }
@@ -169,7 +173,7 @@ impl Breaker {
                     Some(_) => return self.open(now),
                 }
                 if *succeeded >= self.settings.probes.max(1) {
-                    self.enter(State::Closed(VecDeque::new()));
+                    self.enter(State::Closed(Closed::default()));
                 }
             }
         }
@@ -205,14 +209,34 @@ impl Breaker {
 /// Of the calls that the breaker needs to open, this part may be about one order.
 const ONE_ORDERS_PART: usize = 4;
 
-/// Drops an order's oldest call where it has its part of the window already.
-fn make_room(window: &mut VecDeque<Seen>, subject: Option<u64>, settings: &config::Breaker) {
-    let most = (settings.calls_min / ONE_ORDERS_PART).max(1);
-    let is_its = |seen: &Seen| subject.is_some() && seen.subject == subject;
-    if window.iter().filter(|seen| is_its(seen)).count() >= most
-        && let Some(oldest) = window.iter().position(is_its)
-    {
-        window.remove(oldest);
+impl Closed {
+    /// Adds a call. Whether it was one too many that failed or was slow.
+    fn trips_with(&mut self, seen: Seen, settings: &config::Breaker) -> bool {
+        self.make_room(seen.subject, settings);
+        self.window.push_back(seen);
+        while self.window.len() > settings.window_calls.max(1) {
+            self.window.pop_front();
+        }
+        if seen.failed {
+            self.row += 1;
+            self.row_subjects.extend(seen.subject);
+        } else {
+            self.row = 0;
+            self.row_subjects.clear();
+        }
+        let row = self.row >= settings.calls_min.max(1) && self.row_subjects.len() > 1;
+        row || trips(&self.window, settings)
+    }
+
+    /// Drops an order's oldest call where it has its part of the window already.
+    fn make_room(&mut self, subject: Option<u64>, settings: &config::Breaker) {
+        let most = (settings.calls_min / ONE_ORDERS_PART).max(1);
+        let is_its = |seen: &Seen| subject.is_some() && seen.subject == subject;
+        if self.window.iter().filter(|seen| is_its(seen)).count() >= most
+            && let Some(oldest) = self.window.iter().position(is_its)
+        {
+            self.window.remove(oldest);
+        }
     }
 }
 

@@ -160,40 +160,24 @@ struct Halt {
     all: bool,
 }
 
-/// What so many calls in a row without an answer say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Silence {
-    /// Nothing: there were not so many.
-    None,
-    /// They were about one order: it waits, and nobody else.
-    OfOne,
-    /// They were about several.
-    OfAll,
-}
-
 impl Pause {
     /// Calls that were under way together are told the same once each: that is one pause.
     fn covers(&self, brake: Brake, begun: Timestamp, now: Timestamp) -> bool {
         self.why == Some(brake) && begun <= self.set_at && now < self.until
     }
 
-    /// Learns whether a call about `order` was answered at all. `calls` in a row that were not are
-    /// a silence: too few orders are under way for the breaker to open, and a ban that each call
-    /// begins anew must end here too.
-    fn hear(&mut self, answered: bool, order: Option<u64>, calls: usize) -> Silence {
+    /// Learns whether a call about `order` was answered at all. Whether `calls` in a row were not,
+    /// all about one order: no breaker opens for it, and it may be a ban that each call begins anew.
+    fn hear(&mut self, answered: bool, order: Option<u64>, calls: usize) -> bool {
         if answered {
             self.unanswered = 0;
             self.silent_calls = 0;
             self.silent_orders.clear();
-            return Silence::None;
+            return false;
         }
         self.silent_calls = self.silent_calls.saturating_add(1);
         self.silent_orders.extend(order);
-        match (self.silent_calls >= calls, self.silent_orders.len()) {
-            (false, _) => Silence::None,
-            (true, 0 | 1) => Silence::OfOne,
-            (true, _) => Silence::OfAll,
-        }
+        self.silent_calls >= calls && self.silent_orders.len() == 1
     }
 
     /// Begins or lengthens it.
@@ -444,17 +428,13 @@ impl Shared {
         let is_closed = lock(&self.breaker).phase() == Phase::Closed;
         let mut pause = lock(&self.pause);
         let answered = answer.status.is_some();
-        let silence = match pause.hear(answered, order, self.silent_calls_max) {
-            heard if is_closed && self.pauses.heeds(Brake::Silent) => heard,
-            _ => Silence::None,
-        };
-        if silence == Silence::OfOne && answer.reading.brake.is_none() {
+        let alone = pause.hear(answered, order, self.silent_calls_max) && is_closed;
+        if alone && answer.reading.brake.is_none() && self.pauses.heeds(Brake::Silent) {
             let wait = self.wait_unasked(Brake::Silent, &pause);
             pause.unanswered = pause.unanswered.saturating_add(1);
             return Some(Halt { until: now + wait, all: false });
         }
-        let silent = !answered && (reopened || silence == Silence::OfAll);
-        let silent = silent.then_some(Brake::Silent);
+        let silent = (!answered && reopened).then_some(Brake::Silent);
         let brake = answer.reading.brake.or(silent).filter(|brake| self.pauses.heeds(*brake));
         let Some(brake) = brake else {
             // A call that began after the last pause was answered: the row of 429 is broken.
