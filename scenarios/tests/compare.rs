@@ -13,17 +13,20 @@ use support::Folder;
 /// The page of the repository.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/strategies.md");
 
+/// The bytes of the whole page are compared by what must hold before a change lands, in a release
+/// build; here a page of three plans shows that the command writes the same again.
 #[test]
-fn the_page_is_what_its_own_command_writes() {
-    let page = std::fs::read_to_string(PAGE).unwrap();
-    // The command stands in the page: `drill compare --runs N --seed N --markdown FILE`.
-    let command = page.split('`').find(|text| text.starts_with("drill compare")).unwrap();
-    let flags = command.strip_prefix("drill ").unwrap();
-    let flags = flags.replace("docs/strategies.md", "strategies.md");
+fn a_page_is_the_same_again_and_has_a_row_for_each_strategy() {
     let folder = Folder::new();
-    folder.drill(&flags).exits(0);
-    let again = folder.read("strategies.md");
-    assert_eq!(again, page, "stale: write it anew by `cargo {command}`");
+    for file in ["one.md", "two.md"] {
+        folder.drill(&format!("compare --runs 3 --seed 9 --markdown {file}")).exits(0);
+    }
+    assert_eq!(folder.read("one.md"), folder.read("two.md"));
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    for strategy in scenarios::strategies::ALL {
+        let row = format!("| `{}` |", strategy.name);
+        assert!(page.contains(&row), "no row {row}");
+    }
 }
 
 #[test]
@@ -42,12 +45,12 @@ fn the_page_links_to_counterexamples_that_exist() {
 fn what_is_compared_does_not_depend_on_the_number_of_threads() {
     let folder = Folder::new();
     let compare = |jobs: &str| {
-        folder.drill(&format!("compare --runs 12 --jobs {jobs} --format json")).exits(0).json()
+        folder.drill(&format!("compare --runs 4 --jobs {jobs} --format json")).exits(0).json()
     };
     let (one, three) = (compare("1"), compare("3"));
     assert_eq!(one, three);
     let rows = one["strategies"].as_array().unwrap();
-    assert!(rows.iter().all(|row| row["all"]["runs"] == 12));
+    assert!(rows.iter().all(|row| row["all"]["runs"] == 4));
     let durable = rows.iter().find(|row| row["strategy"] == "durable").unwrap();
     assert_eq!(durable["all"]["broken"], serde_json::json!({}));
     assert_eq!(durable["together"]["completed"], 19);

@@ -2,19 +2,16 @@
 //! recommended one of none.
 //!
 //! Each promise that a strategy breaks has its smallest known plan in `counterexamples/`. They are
-//! written anew by `cargo test --release -p scenarios --test strategies -- --ignored`.
+//! written anew by `cargo run --release -p scenarios --example counterexamples`.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use proptest::prelude::*;
 use scenarios::crew::{self, Stop};
-use scenarios::explore::{Budget, Options, Powers};
+use scenarios::explore::{self, Powers};
 use scenarios::plan::Plan;
-use scenarios::shrink;
 use scenarios::strategies::{self, Strategy};
 use scenarios::trial::{Trial, Trials};
 
@@ -40,22 +37,7 @@ fn under(strategy: &Strategy, plan: &Plan) -> Plan {
 
 /// The generated plan of this number.
 fn generated(strategy: &Strategy, seed: u64, number: u64) -> Plan {
-    let options = Options {
-        seed,
-        powers: Powers::default(),
-        budget: Budget::Runs(1),
-        jobs: NonZeroUsize::MIN,
-        strategy: strategy.in_plans(),
-        sabotage: None,
-        keep_going: true,
-        twice: false,
-    };
-    let mut plan = options.plan(number);
-    if !strategy.is_recommended() {
-        // What is stuck is stuck: that nothing moves for two hours need not be watched.
-        plan.world.patience = plan.world.patience.min(Duration::from_secs(20 * 60));
-    }
-    plan
+    explore::plan_under(strategy.in_plans(), seed, number, Powers::default())
 }
 
 /// What `work` makes of each item, in their order: as many at once as there are cores.
@@ -160,62 +142,4 @@ proptest! {
         let fallen = trial(&Trials::default(), &generated(strategy, seed, number)).fallen();
         prop_assert_eq!(surprises(strategy, &fallen), Vec::<&str>::new(), "{}", strategy.name);
     }
-}
-
-/// Plans are tried up to this number.
-const SEARCHED: u64 = 6_000;
-
-#[test]
-#[ignore = "writes the files"]
-fn write_the_counterexamples() {
-    let trials = Trials::default();
-    let all: Vec<&Strategy> = strategies::ALL.iter().collect();
-    let missing: Vec<String> = each(&all, |one| {
-        let mut wanted: BTreeSet<&'static str> = one.breaks.iter().copied().collect();
-        // What convicted it before is small already, and so is what convicts another one.
-        let own = kept_plans(&[one]).into_iter();
-        let others = kept_plans(&all).into_iter().map(|plan| under(one, &plan));
-        let anew = (0..SEARCHED).map(|number| generated(one, 1, number));
-        for plan in own.chain(others).chain(anew) {
-            if wanted.is_empty() {
-                break;
-            }
-            for promise in trial(&trials, &plan).fallen() {
-                if wanted.contains(promise) && write(&trials, one, &plan, promise) {
-                    wanted.remove(promise);
-                }
-            }
-        }
-        wanted.into_iter().map(|promise| format!("{}: {promise}", one.name)).collect::<Vec<_>>()
-    })
-    .concat();
-    assert!(missing.is_empty(), "no small plan was found for {missing:#?}");
-}
-
-/// The counterexamples that there are of these.
-fn kept_plans(strategies: &[&Strategy]) -> Vec<Plan> {
-    let files = strategies
-        .iter()
-        .flat_map(|strategy| strategy.breaks.iter().map(move |id| file(strategy, id)));
-    let plans = files.filter_map(|path| Plan::load(&path).ok());
-    plans.map(|plan| Plan { replay_hash: None, ..plan }).collect()
-}
-
-/// Writes the small form of `plan`, if it is small enough.
-fn write(trials: &Trials, strategy: &Strategy, plan: &Plan, promise: &'static str) -> bool {
-    let shrunk = shrink::shrink(trials, plan, promise, &Stop::default());
-    let mut shrunk = shrunk.expect("a simulation that runs");
-    let small = shrunk.orders as usize <= SMALL && shrunk.faults <= SMALL;
-    let sound = trial(trials, &shrunk.plan.made_sound()).fallen().is_empty();
-    if shrunk.violations.is_empty() || !small || !sound {
-        return false;
-    }
-    shrunk.plan.name = format!("{}-breaks-{promise}", strategy.name);
-    shrunk.plan.why =
-        format!("The least that is known to break {promise} under {}.", strategy.name);
-    let text = shrink::to_file(&shrunk, trials).expect("a simulation that runs");
-    let path = file(strategy, promise);
-    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-    std::fs::write(path, text).expect("a file");
-    true
 }

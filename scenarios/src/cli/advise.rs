@@ -16,7 +16,7 @@ use crate::trial::Trials;
 use crate::verdict::exit;
 
 /// So many plans are run under the advised strategy and under the recommended one.
-const RUNS: u64 = 300;
+const RUNS: u64 = 100;
 
 /// Where the kept counterexamples stand.
 const KEPT: &str = "scenarios/counterexamples";

@@ -114,9 +114,12 @@ impl Row {
 }
 
 fn line(row: &Row, told: &str) -> String {
-    let text = wrap(told, 29);
-    // The name stands where the first line is indented.
-    format!("{:<29}{}", row.strategy.name, text.trim_start())
+    let (name, text) = (row.strategy.name, wrap(told, 29));
+    // The name stands where the first line is indented; the longest has a line of its own.
+    match name.len() < 29 {
+        true => format!("{name:<29}{}", text.trim_start()),
+        false => format!("{name}\n{text}"),
+    }
 }
 
 fn broken(sums: &Sums) -> String {

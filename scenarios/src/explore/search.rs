@@ -137,12 +137,20 @@ pub fn search(
 /// A run, judged, and its history's hash where it was asked for.
 type Done = Result<(Trial, Option<String>), Error>;
 
+/// What is stuck is stuck: that nothing moves for hours need not be watched under a strategy that
+/// breaks promises.
+const STUCK_AFTER: Duration = Duration::from_mins(20);
+
 /// The generated plan of this number, to be run under a strategy; `None` is the recommended one.
 /// Where it uses a queue, the queue has its faults beside those that all strategies meet.
 pub fn plan_under(strategy: Option<String>, seed: u64, number: u64, powers: Powers) -> Plan {
     let queue = strategy.as_deref().and_then(strategies::named).is_some_and(|found| found.queue);
     let powers = Powers { queue: queue || powers.queue, ..powers };
-    Plan { strategy, ..generate(seed, number, powers) }
+    let mut plan = Plan { strategy, ..generate(seed, number, powers) };
+    if plan.strategy.is_some() {
+        plan.world.patience = plan.world.patience.min(STUCK_AFTER);
+    }
+    plan
 }
 
 impl Options {
