@@ -156,7 +156,12 @@ impl Carrier {
                 };
             }
         };
-        let call = Call { endpoint, changes, request: wire::post(endpoint, Some(&token), body) };
+        let call = Call {
+            endpoint,
+            changes,
+            for_all: false,
+            request: wire::post(endpoint, Some(&token), body),
+        };
         let mut rejected = false;
         let read = |response: &http::Response<Bytes>| -> Reading<T> {
             rejected = response.status() == http::StatusCode::UNAUTHORIZED;

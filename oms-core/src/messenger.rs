@@ -96,7 +96,7 @@ impl Messenger {
         };
         let key = notice.key.to_string();
         let request = wire::send(config, &key, to, template, &text);
-        let call = Call { endpoint: "send/omni", changes: true, request };
+        let call = Call { endpoint: "send/omni", changes: true, for_all: false, request };
         let secrets = [shared.config.api_key.as_str(), to];
         shared.sends.call(hands, context, call, |response| reply::sent(response, &secrets)).await
     }
@@ -133,7 +133,7 @@ impl Messenger {
         request: http::Request<Bytes>,
         value_of: impl FnOnce(&reply::Payload) -> Option<T>,
     ) -> Outcome<T> {
-        let call = Call { endpoint, changes: false, request };
+        let call = Call { endpoint, changes: false, for_all: true, request };
         let secrets = [self.shared.config.api_key.as_str()];
         let read = |response: &http::Response<Bytes>| reply::meaning(response, &secrets, value_of);
         self.shared.reports.call(hands, context, call, read).await

@@ -39,7 +39,7 @@ fn guard(env: &Env) -> Guard {
 }
 
 fn request(changes: bool) -> Call {
-    Call { endpoint: "RegBook", changes, request: http::Request::new(Bytes::new()) }
+    Call { endpoint: "RegBook", changes, for_all: false, request: http::Request::new(Bytes::new()) }
 }
 
 /// 429 and 403 brake, 200 is done, 400 refused, anything else unknown.

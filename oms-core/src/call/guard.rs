@@ -49,6 +49,8 @@ pub struct Call {
     /// Whether the other side acts on it. Of one that it does not act on, an answer that cannot
     /// be understood is no answer, and nothing else.
     pub changes: bool,
+    /// Whether all orders wait for it, whichever it is made for: the token is everybody's.
+    pub for_all: bool,
     /// The request itself: path and query, headers, body.
     pub request: http::Request<Bytes>,
 }
@@ -263,7 +265,8 @@ impl Guard {
         read: impl FnOnce(&http::Response<Bytes>) -> Reading<T>,
     ) -> Outcome<T> {
         let shared = &self.shared;
-        let (permit, ticket) = match shared.admit(context).await {
+        let order = if call.for_all { None } else { context.subject() };
+        let (permit, ticket) = match shared.admit(context, order).await {
             Ok(admitted) => admitted,
             Err(NotNow { reason, wait }) => {
                 if let Some(other) = other {
@@ -275,7 +278,7 @@ impl Guard {
         let begun = shared.clock.now();
         let overall = shared.deadlines.overall.min(permit.held_until().since(begun));
         let deadlines = Deadlines { overall, ..shared.deadlines };
-        let Call { endpoint, changes, request } = call;
+        let Call { endpoint, changes, request, .. } = call;
         shared.tell_begin(context, endpoint, begun);
         let response = shared.line.transport.call(hands, request, deadlines).await;
         let now = shared.clock.now();
@@ -284,7 +287,6 @@ impl Guard {
             [Some(permit), other].into_iter().flatten().for_each(|permit| permit.end(now));
         }
         let reopened = shared.judge(ticket, &answer, begun, now);
-        let order = context.subject();
         let halt = shared.pause_after(&answer, reopened, order, begun, now);
         let status = answer.status;
         let outcome = answer.outcome(changes, halt.map(|halt| halt.until.since(now)));
@@ -347,7 +349,11 @@ fn understand<T>(
 
 impl Shared {
     /// What a call needs before it may go out.
-    async fn admit(&self, context: &Context) -> Result<(Permit, Ticket), NotNow> {
+    async fn admit(
+        &self,
+        context: &Context,
+        order: Option<u64>,
+    ) -> Result<(Permit, Ticket), NotNow> {
         let too_late = || NotNow::new("too little left of the lease for a call", None);
         let begin_by = context.not_after - self.deadlines.overall;
         let now = self.clock.now();
@@ -364,7 +370,7 @@ impl Shared {
             permit.give_back();
             return Err(too_late());
         }
-        match self.breaker(|breaker| breaker.admit(now, context.subject())) {
+        match self.breaker(|breaker| breaker.admit(now, order)) {
             Ok(ticket) => Ok((permit, ticket)),
             Err(wait) => {
                 permit.give_back();

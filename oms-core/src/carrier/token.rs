@@ -149,7 +149,12 @@ impl Tokens {
         let permit = self.permits.take(patience_ends).await?;
         let endpoint = "ReqOneDayToken";
         let body = wire::token_request(&self.cust_id, &self.biz_reg_num);
-        let call = Call { endpoint, changes: false, request: wire::post(endpoint, None, body) };
+        let call = Call {
+            endpoint,
+            changes: false,
+            for_all: true,
+            request: wire::post(endpoint, None, body),
+        };
         let mut rejected = false;
         let read = |response: &http::Response<Bytes>| {
             rejected = response.status() == http::StatusCode::UNAUTHORIZED;
