@@ -18,7 +18,7 @@ use crate::verdict::exit;
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
     /// So many generated plans, each under every strategy
-    #[arg(long, value_name = "N", default_value_t = 100,
+    #[arg(long, value_name = "N", default_value_t = 500,
         value_parser = clap::value_parser!(u64).range(1..))]
     runs: u64,
     /// Only these strategies; without it, all

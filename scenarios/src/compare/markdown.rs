@@ -117,7 +117,8 @@ of 1,000 orders | dominated by |
             );
         }
         text + "\n*Hidden*: for how long a booking that the carrier had was unknown to whoever asks \
-                our database (near real time is not real time). *Prevented by the carrier*: bookings \
+                our database (near real time is not real time). *Never settled*: stuck, or with the \
+                operator, where a plan leaves nothing else to `durable`. *Prevented by the carrier*: bookings \
                 that were sent again and that the carrier, not we, kept from becoming a second \
                 parcel. *Dominated*: the named strategies are nowhere worse, in promises and costs, \
                 and somewhere better.\n"

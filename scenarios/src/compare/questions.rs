@@ -4,6 +4,8 @@
 //! other two, about I/O inside of transactions and about what cannot be rolled back, are answered
 //! by all runs.
 
+use std::time::Duration;
+
 use oms_core::state::OrderState;
 use serde::Serialize;
 
@@ -32,7 +34,10 @@ pub struct Together {
 pub(super) fn together(trials: &Trials, strategy: &'static Strategy) -> Result<Together, Error> {
     let plan = catalogue::named(BATCH).and_then(Result::ok);
     let plan = plan.unwrap_or_else(|| Plan::healthy(BATCH, 20));
-    let plan = Plan { strategy: strategy.in_plans(), ..plan };
+    let mut plan = Plan { strategy: strategy.in_plans(), ..plan };
+    // One batch, not orders that come in one by one.
+    plan.workload.over = Duration::ZERO;
+    plan.world.patience = plan.world.patience.min(Duration::from_mins(20));
     let history = trials.record_alone(&plan).map_err(|source| Error::Simulation {
         plan: plan.name.clone(),
         strategy: strategy.name,
