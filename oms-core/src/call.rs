@@ -17,14 +17,16 @@ mod breaker;
 mod guard;
 mod json;
 mod outcome;
+mod pause;
 mod permits;
 mod retry_after;
 mod words;
 
 pub use backoff::Backoff;
-pub use breaker::{Breaker, Ended, Phase, Ticket};
-pub use guard::{Brake, Call, Context, Guard, Line, Reading};
+pub use breaker::{Breaker, Ended, Phase, Ticket, Vain};
+pub use guard::{Call, Context, Guard, Line, Reading};
 pub(crate) use json::{object, read as read_json};
 pub use outcome::{Effect, Outcome};
+pub use pause::Brake;
 pub use permits::{NotNow, Permit, Permits};
 pub(crate) use words::words;

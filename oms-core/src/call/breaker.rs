@@ -7,6 +7,8 @@
 //! An order whose calls are never answered says nothing of the API, however often it is tried: of
 //! the calls in the window only a few may be one order's. Where few orders are under way, as many
 //! failures in a row as the window needs calls open it too, if they are not one order's alone.
+//! Nor does such an order keep it open: its probes go last, and where another order's succeeded
+//! they say nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -73,11 +75,20 @@ struct Seen {
     subject: Option<u64>,
 }
 
+/// A probe that failed or was slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vain {
+    /// Since the breaker opened no order's probes were but this one's.
+    Alone,
+    /// So were others'.
+    Too,
+}
+
 #[derive(Debug)]
 enum State {
     Closed(Closed),
     Open { until: Timestamp },
-    HalfOpen { under_way: BTreeMap<u64, Timestamp>, succeeded: usize },
+    HalfOpen { since: Timestamp, under_way: BTreeMap<u64, Timestamp>, succeeded: usize },
 }
 
 /// What a closed breaker has seen.
@@ -96,6 +107,8 @@ pub struct Breaker {
     settings: config::Breaker,
     probe_patience: Duration,
     state: State,
+    /// The orders whose probes were in vain since it opened.
+    vain: BTreeSet<u64>,
     /// Grows with each change of state: what belongs to an earlier one no longer counts.
     generation: u64,
     tickets: u64,
@@ -105,7 +118,14 @@ impl Breaker {
     /// A closed breaker. A probe that is not heard of for `probe_patience` makes room for another.
     pub fn new(settings: config::Breaker, probe_patience: Duration) -> Breaker {
         let state = State::Closed(Closed::default());
-        Breaker { settings, probe_patience, state, generation: 0, tickets: 0 }
+        Breaker {
+            settings,
+            probe_patience,
+            state,
+            vain: BTreeSet::new(),
+            generation: 0,
+            tickets: 0,
+        }
     }
 
     /// Which of the three it is. An open one turns half-open with the first call after its time.
@@ -117,12 +137,18 @@ impl Breaker {
         }
     }
 
-    /// How long a call would have to wait; `None` when it would pass. Changes nothing.
-    pub fn wait(&self, now: Timestamp) -> Option<Duration> {
+    /// How long a call about `subject` would have to wait; `None` when it would pass. Changes
+    /// nothing.
+    pub fn wait(&self, now: Timestamp, subject: Option<u64>) -> Option<Duration> {
+        let is_vain = subject.is_some_and(|subject| self.vain.contains(&subject));
+        let from = |since: Timestamp| if is_vain { since + self.settings.open_for } else { since };
         match &self.state {
             State::Closed(_) => None,
-            State::Open { until } => (now < *until).then(|| until.since(now)),
-            State::HalfOpen { under_way, succeeded } => {
+            State::Open { until } => (now < from(*until)).then(|| from(*until).since(now)),
+            State::HalfOpen { since, succeeded: 0, .. } if now < from(*since) => {
+                Some(from(*since).since(now))
+            }
+            State::HalfOpen { under_way, succeeded, .. } => {
                 let alive = under_way.values().filter(|began| self.is_alive(**began, now)).count();
                 (alive + succeeded >= self.probes()).then_some(PROBE_LOOK)
             }
@@ -134,11 +160,12 @@ impl Breaker {
     /// # Errors
     /// How long to wait, as [`Breaker::wait`] has it.
     pub fn admit(&mut self, now: Timestamp, subject: Option<u64>) -> Result<Ticket, Duration> {
-        if let Some(wait) = self.wait(now) {
+        if let Some(wait) = self.wait(now, subject) {
             return Err(wait);
         }
-        if matches!(self.state, State::Open { .. }) {
-            self.enter(State::HalfOpen { under_way: BTreeMap::new(), succeeded: 0 });
+        if let State::Open { until } = self.state {
+            let under_way = BTreeMap::new();
+            self.enter(State::HalfOpen { since: until, under_way, succeeded: 0 });
         }
         self.tickets += 1;
         let ticket = Ticket { generation: self.generation, number: self.tickets, subject };
@@ -150,12 +177,13 @@ impl Breaker {
         Ok(ticket)
     }
 
-    /// Learns what became of a call.
-    pub fn record(&mut self, ticket: Ticket, ended: Ended, now: Timestamp) {
+    /// Learns what became of a call; of a probe, whether it was in vain.
+    pub fn record(&mut self, ticket: Ticket, ended: Ended, now: Timestamp) -> Option<Vain> {
         if ticket.generation != self.generation {
-            return;
+            return None;
         }
         let seen = self.seen(ended, ticket.subject);
+        let needed = self.probes();
         match &mut self.state {
             State::Open { .. } => {}
             State::Closed(closed) => {
@@ -163,19 +191,51 @@ impl Breaker {
                     self.open(now);
                 }
             }
-            State::HalfOpen { under_way, succeeded } => {
-                if under_way.remove(&ticket.number).is_none() {
-                    return;
+            State::HalfOpen { under_way, succeeded, .. } => {
+                under_way.remove(&ticket.number)?;
+                match seen? {
+                    Seen { failed: false, slow: false, subject } => {
+                        *succeeded += 1;
+                        if let Some(subject) = subject {
+                            self.vain.remove(&subject);
+                        }
+                    }
+                    Seen { subject, .. } => {
+                        let others_succeeded = *succeeded > 0;
+                        return self.failed_to_close(subject, others_succeeded, now);
+                    }
                 }
-                match seen {
-                    None => {}
-                    Some(Seen { failed: false, slow: false, .. }) => *succeeded += 1,
-                    Some(_) => return self.open(now),
-                }
-                if *succeeded >= self.settings.probes.max(1) {
+                if *succeeded >= needed {
+                    self.vain.clear();
                     self.enter(State::Closed(Closed::default()));
                 }
             }
+        }
+        None
+    }
+
+    /// A probe failed: it opens the breaker again, unless that tells of its order alone.
+    fn failed_to_close(
+        &mut self,
+        subject: Option<u64>,
+        others_succeeded: bool,
+        now: Timestamp,
+    ) -> Option<Vain> {
+        let is_news = subject.is_none_or(|subject| self.vain.insert(subject));
+        if others_succeeded && !is_news {
+            return None;
+        }
+        let alone = subject.is_some() && self.vain.len() == 1;
+        if is_news || !alone {
+            self.open(now);
+        }
+        Some(if alone { Vain::Alone } else { Vain::Too })
+    }
+
+    /// Keeps an open breaker open until `until`: no call is to be made before.
+    pub fn hold(&mut self, until: Timestamp) {
+        if let State::Open { until: open_until } = &mut self.state {
+            *open_until = until.max(*open_until);
         }
     }
 

@@ -1,6 +1,5 @@
 //! The one way by which a call goes out: breaker, permit, deadline, one request, its meaning.
 
-use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use clockwork::{Clock, Timestamp};
 
-use super::breaker::{Breaker, Ended, Ticket};
+use super::breaker::{Breaker, Ended, Ticket, Vain};
+use super::pause::{Brake, Halt, Pause, Waits};
 use super::permits::{NotNow, Permit, Permits};
 use super::retry_after::retry_after;
 use super::{Outcome, Phase};
@@ -16,11 +16,6 @@ use crate::config::Calls;
 use crate::env::{Deadlines, Env, Event, Hands, Observer, Transport, TransportError, current_task};
 use crate::policy::PausePolicy;
 use crate::store::Window;
-
-/// The pause after a 429 that does not say how long; doubled for each further one in a row.
-const PAUSE_FIRST: Duration = Duration::from_secs(1);
-/// No such pause is longer.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// On whose behalf a call is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,28 +48,6 @@ pub struct Call {
     pub for_all: bool,
     /// The request itself: path and query, headers, body.
     pub request: http::Request<Bytes>,
-}
-
-/// The API wants to be left alone by everybody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Brake {
-    /// Too many calls: 429.
-    RateLimited,
-    /// Banned or blocked: 403.
-    Banned,
-    /// Probe after probe brings no answer at all: a ban may look so too, and each call begin it
-    /// anew.
-    Silent,
-}
-
-impl Brake {
-    const fn name(self) -> &'static str {
-        match self {
-            Brake::RateLimited => "rate-limited",
-            Brake::Banned => "banned",
-            Brake::Silent => "silent",
-        }
-    }
 }
 
 /// What a response means.
@@ -129,74 +102,10 @@ struct Shared {
     observer: Arc<dyn Observer>,
     deadlines: Deadlines,
     permit_wait: Duration,
-    ban_wait: Duration,
-    silence: Duration,
     pauses: Arc<dyn PausePolicy>,
-    /// So many calls in a row without an answer are a silence.
-    silent_calls_max: usize,
     permits: Permits,
     breaker: Mutex<Breaker>,
     pause: Mutex<Pause>,
-}
-
-/// How long the API wants to be left alone.
-#[derive(Debug)]
-struct Pause {
-    /// 429 in a row.
-    streak: u32,
-    /// Pauses in a row because of silence.
-    unanswered: u32,
-    /// Calls in a row that brought no answer.
-    silent_calls: usize,
-    /// The orders that they were about.
-    silent_orders: BTreeSet<u64>,
-    set_at: Timestamp,
-    until: Timestamp,
-    why: Option<Brake>,
-}
-
-/// No call is to be made until a moment: about this order, or at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Halt {
-    until: Timestamp,
-    all: bool,
-}
-
-impl Pause {
-    /// Calls that were under way together are told the same once each: that is one pause.
-    fn covers(&self, brake: Brake, begun: Timestamp, now: Timestamp) -> bool {
-        self.why == Some(brake) && begun <= self.set_at && now < self.until
-    }
-
-    /// Learns whether a call about `order` was answered at all. Whether `calls` in a row were not,
-    /// all about one order: no breaker opens for it, and it may be a ban that each call begins anew.
-    fn hear(&mut self, answered: bool, order: Option<u64>, calls: usize) -> bool {
-        if answered {
-            self.unanswered = 0;
-            self.silent_calls = 0;
-            self.silent_orders.clear();
-            return false;
-        }
-        self.silent_calls = self.silent_calls.saturating_add(1);
-        self.silent_orders.extend(order);
-        self.silent_calls >= calls && self.silent_orders.len() == 1
-    }
-
-    /// Begins or lengthens it.
-    fn set(&mut self, brake: Brake, wait: Duration, now: Timestamp) -> Timestamp {
-        let row = match brake {
-            Brake::Banned => None,
-            Brake::RateLimited => Some(&mut self.streak),
-            Brake::Silent => Some(&mut self.unanswered),
-        };
-        if let Some(row) = row {
-            *row = row.saturating_add(1);
-        }
-        self.set_at = now;
-        self.until = self.until.max(now + wait);
-        self.why = Some(brake);
-        self.until
-    }
 }
 
 /// What came back, before it is acted upon.
@@ -213,14 +122,10 @@ impl Guard {
     pub fn new(env: &Env, line: Line, calls: &Calls) -> Guard {
         let permits = Permits::new(env, line.quota, line.windows.clone(), calls.deadline);
         let probe_patience = calls.deadline + calls.permit_wait;
-        let pause = Pause {
-            streak: 0,
-            unanswered: 0,
-            silent_calls: 0,
-            silent_orders: BTreeSet::new(),
-            set_at: Timestamp::EPOCH,
-            until: Timestamp::EPOCH,
-            why: None,
+        let waits = Waits {
+            ban: calls.ban_wait,
+            silence: calls.breaker.open_for,
+            silent_calls_max: calls.breaker.calls_min.max(1),
         };
         let shared = Shared {
             line,
@@ -232,13 +137,10 @@ impl Guard {
                 overall: calls.deadline,
             },
             permit_wait: calls.permit_wait,
-            ban_wait: calls.ban_wait,
-            silence: calls.breaker.open_for,
             pauses: env.policies.pauses.clone(),
-            silent_calls_max: calls.breaker.calls_min.max(1),
             permits,
             breaker: Mutex::new(Breaker::new(calls.breaker.clone(), probe_patience)),
-            pause: Mutex::new(pause),
+            pause: Mutex::new(Pause::new(waits)),
         };
         Guard { shared: Arc::new(shared) }
     }
@@ -286,8 +188,8 @@ impl Guard {
         if !answer.lingers {
             [Some(permit), other].into_iter().flatten().for_each(|permit| permit.end(now));
         }
-        let reopened = shared.judge(ticket, &answer, begun, now);
-        let halt = shared.pause_after(&answer, reopened, order, begun, now);
+        let vain = shared.judge(ticket, &answer, begun, now);
+        let halt = shared.pause_after(&answer, vain, order, begun, now);
         let status = answer.status;
         let outcome = answer.outcome(changes, halt.map(|halt| halt.until.since(now)));
         shared.tell_end(context, endpoint, begun, &outcome, status, now);
@@ -361,7 +263,7 @@ impl Shared {
             return Err(too_late());
         }
         let open = |wait| NotNow::new("circuit breaker open", Some(wait));
-        if let Some(wait) = self.breaker(|breaker| breaker.wait(now)) {
+        if let Some(wait) = self.breaker(|breaker| breaker.wait(now, order)) {
             return Err(open(wait));
         }
         let permit = self.permits.take((now + self.permit_wait).min(begin_by)).await?;
@@ -399,14 +301,14 @@ impl Shared {
         result
     }
 
-    /// Tells the breaker how the API did; whether it was a probe, and in vain.
+    /// Tells the breaker how the API did; of a probe, whether it was in vain.
     fn judge<T>(
         &self,
         ticket: Ticket,
         answer: &Answer<T>,
         begun: Timestamp,
         now: Timestamp,
-    ) -> bool {
+    ) -> Option<Vain> {
         let took = now.since(begun);
         let ended = match (&answer.reading, answer.status) {
             (Reading { brake: Some(_), .. }, _) => Ended::Silent,
@@ -415,18 +317,14 @@ impl Shared {
             }
             _ => Ended::Answered { took },
         };
-        self.breaker(|breaker| {
-            let before = breaker.phase();
-            breaker.record(ticket, ended, now);
-            before == Phase::HalfOpen && breaker.phase() == Phase::Open
-        })
+        self.breaker(|breaker| breaker.record(ticket, ended, now))
     }
 
     /// Until when no call is to be made, if that is what came back.
     fn pause_after<T>(
         &self,
         answer: &Answer<T>,
-        reopened: bool,
+        vain: Option<Vain>,
         order: Option<u64>,
         begun: Timestamp,
         now: Timestamp,
@@ -434,47 +332,29 @@ impl Shared {
         let is_closed = lock(&self.breaker).phase() == Phase::Closed;
         let mut pause = lock(&self.pause);
         let answered = answer.status.is_some();
-        let alone = pause.hear(answered, order, self.silent_calls_max) && is_closed;
+        let alone = pause.hear(answered, order) && is_closed;
+        let alone = alone || (!answered && vain == Some(Vain::Alone));
         if alone && answer.reading.brake.is_none() && self.pauses.heeds(Brake::Silent) {
-            let wait = self.wait_unasked(Brake::Silent, &pause);
-            pause.unanswered = pause.unanswered.saturating_add(1);
-            return Some(Halt { until: now + wait, all: false });
+            return Some(Halt { until: now + pause.for_one(), all: false });
         }
-        let silent = (!answered && reopened).then_some(Brake::Silent);
+        let silent = (!answered && vain == Some(Vain::Too)).then_some(Brake::Silent);
         let brake = answer.reading.brake.or(silent).filter(|brake| self.pauses.heeds(*brake));
         let Some(brake) = brake else {
-            // A call that began after the last pause was answered: the row of 429 is broken.
-            if answer.status.is_some() && begun >= pause.until {
-                pause.streak = 0;
+            if answered {
+                pause.heard_well(begun);
             }
             return None;
         };
-        let wait = answer.retry_after.unwrap_or_else(|| self.wait_unasked(brake, &pause));
-        if pause.covers(brake, begun, now) {
-            // Each call that meets a ban may begin it anew: the last one counts.
-            if brake == Brake::Banned {
-                pause.until = pause.until.max(now + wait);
-            }
-            return Some(Halt { until: pause.until, all: true });
-        }
-        let until = pause.set(brake, wait, now);
+        let (until, is_new) = pause.set(brake, answer.retry_after, begun, now);
         drop(pause);
-        let (quota, why) = (self.line.quota, brake.name());
-        tracing::warn!(quota, why, %until, "no calls for a while");
-        let event = Event::QuotaBlocked { quota: quota.to_owned(), until, why: why.to_owned() };
-        self.observer.observe(now, event);
-        Some(Halt { until, all: true })
-    }
-
-    /// How long to leave the API alone when it does not say.
-    fn wait_unasked(&self, brake: Brake, pause: &Pause) -> Duration {
-        let doubled = |first: Duration, row: u32| first.saturating_mul(2_u32.saturating_pow(row));
-        match brake {
-            Brake::Banned => self.ban_wait,
-            Brake::RateLimited => doubled(PAUSE_FIRST, pause.streak).min(PAUSE_MAX),
-            // Twice a ban outlasts one that the last probes under way begin anew.
-            Brake::Silent => doubled(self.silence, pause.unanswered).min(self.ban_wait * 2),
+        self.breaker(|breaker| breaker.hold(until));
+        if is_new {
+            let (quota, why) = (self.line.quota, brake.name());
+            tracing::warn!(quota, why, %until, "no calls for a while");
+            let event = Event::QuotaBlocked { quota: quota.to_owned(), until, why: why.to_owned() };
+            self.observer.observe(now, event);
         }
+        Some(Halt { until, all: true })
     }
 
     fn tell_begin(&self, context: &Context, endpoint: &str, now: Timestamp) {

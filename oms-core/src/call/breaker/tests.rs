@@ -99,8 +99,8 @@ fn an_order_that_got_through_is_well_again() {
 fn an_open_one_refuses_until_its_time_and_then_lets_a_few_probes_through() {
     let mut breaker = opened();
     assert_eq!(breaker.admit(at(0), None), Err(SECOND * 10));
-    assert_eq!(breaker.wait(at(9)), Some(SECOND));
-    assert_eq!(breaker.wait(at(10)), None);
+    assert_eq!(breaker.wait(at(9), None), Some(SECOND));
+    assert_eq!(breaker.wait(at(10), None), None);
     assert_eq!(breaker.phase(), Phase::Open, "looking changes nothing");
     let first = breaker.admit(at(10), None).unwrap();
     assert_eq!(breaker.phase(), Phase::HalfOpen);
@@ -120,8 +120,69 @@ fn a_probe_that_fails_or_is_slow_opens_it_again_for_the_whole_time() {
         call(&mut breaker, GOOD, at(10));
         call(&mut breaker, bad, at(12));
         assert_eq!(breaker.phase(), Phase::Open);
-        assert_eq!(breaker.wait(at(21)), Some(SECOND));
+        assert_eq!(breaker.wait(at(21), None), Some(SECOND));
     }
+}
+
+fn probe_about(breaker: &mut Breaker, subject: u64, ended: Ended, now: Timestamp) -> Option<Vain> {
+    let ticket = breaker.admit(now, Some(subject)).expect("let through");
+    breaker.record(ticket, ended, now)
+}
+
+#[test]
+fn an_order_whose_probe_was_in_vain_lets_the_others_go_first() {
+    let mut breaker = opened();
+    assert_eq!(probe_about(&mut breaker, 1, BAD, at(10)), Some(Vain::Alone));
+    assert_eq!(breaker.admit(at(20), Some(1)), Err(SECOND * 10));
+    assert_eq!(probe_about(&mut breaker, 2, GOOD, at(20)), None);
+    assert_eq!(probe_about(&mut breaker, 1, BAD, at(20)), None, "another's succeeded");
+    assert_eq!(breaker.phase(), Phase::HalfOpen);
+    probe_about(&mut breaker, 2, GOOD, at(21));
+    assert_eq!(breaker.phase(), Phase::Closed);
+}
+
+#[test]
+fn an_order_alone_keeps_no_way_closed_and_two_do() {
+    let mut breaker = opened();
+    probe_about(&mut breaker, 1, BAD, at(10));
+    assert_eq!(breaker.phase(), Phase::Open);
+    assert_eq!(probe_about(&mut breaker, 1, BAD, at(30)), Some(Vain::Alone));
+    assert_eq!(breaker.phase(), Phase::HalfOpen, "nothing new");
+    assert_eq!(probe_about(&mut breaker, 2, BAD, at(31)), Some(Vain::Too));
+    assert_eq!(breaker.phase(), Phase::Open);
+    assert_eq!(probe_about(&mut breaker, 1, BAD, at(51)), Some(Vain::Too));
+    assert_eq!(breaker.phase(), Phase::Open, "nobody's succeeds");
+}
+
+#[test]
+fn a_probe_about_no_order_in_particular_opens_it_each_time() {
+    let mut breaker = opened();
+    for seconds in [10, 20, 30] {
+        let ticket = breaker.admit(at(seconds), None).expect("let through");
+        assert_eq!(breaker.record(ticket, BAD, at(seconds)), Some(Vain::Too));
+        assert_eq!(breaker.phase(), Phase::Open);
+    }
+}
+
+#[test]
+fn an_order_whose_probe_succeeded_is_well_again() {
+    let mut breaker = opened();
+    probe_about(&mut breaker, 1, BAD, at(10));
+    probe_about(&mut breaker, 1, GOOD, at(30));
+    assert_eq!(probe_about(&mut breaker, 1, BAD, at(31)), Some(Vain::Alone));
+    assert_eq!(breaker.phase(), Phase::Open);
+    assert_eq!(breaker.wait(at(41), Some(2)), None);
+}
+
+#[test]
+fn an_open_one_can_be_held_longer_and_a_closed_one_cannot() {
+    let mut breaker = opened();
+    breaker.hold(at(25));
+    breaker.hold(at(15));
+    assert_eq!(breaker.wait(at(20), None), Some(SECOND * 5));
+    let mut closed = self::breaker();
+    closed.hold(at(25));
+    assert_eq!(closed.wait(at(20), None), None);
 }
 
 #[test]
