@@ -378,7 +378,7 @@ impl Evidence {
     }
 
     /// How far the clock of `node` is ahead.
-    fn ahead(&self, node: Option<u32>) -> Duration {
+    pub fn ahead(&self, node: Option<u32>) -> Duration {
         let skews = |fault: &&Fault| {
             fault.kind == Kind::ClockSkew
                 && node.is_some_and(|node| fault.node.unwrap_or(0) == node)

@@ -16,6 +16,29 @@ use serde::{Deserialize, Serialize};
 /// The operations, as faults name them.
 pub const OPERATIONS: &[&str] = &["publish", "deliver", "ack", "nack"];
 
+/// The topic on which orders are handed over to whoever books them; an id is the order's.
+pub const ORDER_ACCEPTED: &str = "order-accepted";
+
+/// The topic on which those answer; for the ids see [`answer_id`].
+pub const DELIVERY_ANSWERED: &str = "delivery-answered";
+
+/// The id of an answer about `order`, which was handed over for the `attempt`-th time: it says which
+/// parcels are booked.
+pub fn answer_id(order: &str, attempt: u32, booked: impl Iterator<Item = u32>) -> String {
+    let booked: Vec<String> = booked.map(|number| number.to_string()).collect();
+    format!("{order}#{attempt}:{}", booked.join("+"))
+}
+
+/// Whether the answer of this id says that the parcel `number` of `order` is booked.
+fn says_booked(id: &str, order: &str, number: u32) -> bool {
+    let Some((of, (_, booked))) =
+        id.rsplit_once('#').and_then(|(of, rest)| Some((of, rest.split_once(':')?)))
+    else {
+        return false;
+    };
+    of == order && booked.split('+').any(|booked| booked.parse() == Ok(number))
+}
+
 /// What is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -134,6 +157,21 @@ pub struct Ledger {
     pub hits: Vec<Hit>,
 }
 
+impl Ledger {
+    /// Whether another service was left to book the parcels of `order`.
+    pub fn left_to_another_service(&self, order: &str) -> bool {
+        self.messages.iter().any(|kept| kept.topic == ORDER_ACCEPTED && kept.id == order)
+    }
+
+    /// When its answers were handed out to us that say that this parcel is booked.
+    pub fn told_booked(&self, order: &str, number: u32) -> impl Iterator<Item = Timestamp> {
+        let says = move |kept: &&Kept| {
+            kept.topic == DELIVERY_ANSWERED && says_booked(&kept.id, order, number)
+        };
+        self.messages.iter().filter(says).flat_map(|kept| kept.delivered.iter().copied())
+    }
+}
+
 /// An operation that a fault hit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -166,4 +204,17 @@ pub struct Kept {
     /// When it was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_an_answer_says_which_parcels_are_booked() {
+        let id = answer_id("ORD#1", 2, [1, 12].into_iter());
+        assert!(says_booked(&id, "ORD#1", 1) && says_booked(&id, "ORD#1", 12));
+        assert!(!says_booked(&id, "ORD#1", 2) && !says_booked(&id, "ORD", 1));
+        assert!(!says_booked(&answer_id("ORD-1", 1, std::iter::empty()), "ORD-1", 1));
+    }
 }

@@ -9,7 +9,7 @@ mod broker;
 mod database;
 mod disk;
 mod host;
-mod latency;
+pub(crate) mod latency;
 mod network;
 mod node;
 mod postman;

@@ -10,6 +10,7 @@ mod call_last;
 mod create_or_replace;
 mod create_or_skip;
 mod durable;
+mod event_for_the_other_service;
 mod event_listener;
 mod idempotent_callee;
 mod lab;
@@ -69,6 +70,7 @@ pub const ALL: &[Strategy] = &[
     requires_new_in_outer_transaction::STRATEGY,
     after_commit::STRATEGY,
     event_listener::STRATEGY,
+    event_for_the_other_service::STRATEGY,
     message_queue::STRATEGY,
     message_queue_in_transaction::STRATEGY,
     outbox::STRATEGY,

@@ -16,6 +16,7 @@ use crate::evidence::Evidence;
 use crate::history::{FinalReads, History, Mode, Record, Step};
 use crate::plan::{MESSENGER_ENDPOINTS, Plan, Site};
 use crate::promises::Finding;
+use crate::queue::Kept;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -117,6 +118,15 @@ impl Builder {
 
     fn at(&self, ms: u64) -> Timestamp {
         self.history.plan.start + Duration::from_millis(ms)
+    }
+
+    /// A message that the broker kept, and handed out in the same moment.
+    pub fn kept(mut self, topic: &str, id: &str, ms: u64) -> Builder {
+        let published = self.at(ms);
+        let (topic, id, delivered) = (topic.to_owned(), id.to_owned(), vec![published]);
+        let kept = Kept { topic, id, published, delivered, acked: None, dead: None };
+        self.history.reads.queue.get_or_insert_default().messages.push(kept);
+        self
     }
 
     // What happened.

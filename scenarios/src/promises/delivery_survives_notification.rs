@@ -6,6 +6,9 @@
 //! store, lost leases and further calls to the carrier excuse a delay: no notification is to blame
 //! then. Nor is one where the answer was that the carrier has the parcel already: who takes that for
 //! a failure breaks `books-agree`.
+//!
+//! Where another service books, what it heard has not reached us before its event does; one that is
+//! late or lost on its way is no notification's doing either.
 
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ use serde::Serialize;
 use super::{Finding, was_live};
 use crate::evidence::{Call, Evidence};
 use crate::history::{Step, What};
+use crate::sim::latency::Latencies;
 
 /// A booking must be recorded so soon after its reply. One transaction takes milliseconds; any
 /// call to the gateway that times out takes seconds.
@@ -87,6 +91,11 @@ fn late(evidence: &Evidence, call: &Call) -> Option<Violation> {
         return None;
     }
     let until = recorded_at.unwrap_or(evidence.ended_at);
+    if was_left_to_another_service(evidence, &parcel)
+        && !was_told_in_vain(evidence, &parcel, replied_at - evidence.ahead(call.node), recorded_at)
+    {
+        return None;
+    }
     let disturbed = evidence.was_disturbed(call.node, replied_at, until);
     let elsewhere = called_the_carrier_alone(evidence, call, replied_at, until);
     if disturbed || elsewhere || lost_its_lease(evidence, &key, replied_at, until) {
@@ -96,6 +105,31 @@ fn late(evidence: &Evidence, call: &Call) -> Option<Violation> {
         Some(recorded_at) => Violation::RecordedLate { parcel: key, replied_at, recorded_at },
         None => Violation::NeverRecorded { parcel: key, replied_at },
     })
+}
+
+fn was_left_to_another_service(evidence: &Evidence, parcel: &ParcelKey) -> bool {
+    evidence.queue.as_ref().is_some_and(|queue| queue.left_to_another_service(&parcel.order))
+}
+
+/// Whether such a service's event that says yes was handed out to us after the reply, and the record
+/// came too late after the last one, or never. Whichever node took it, nothing befell any. The
+/// broker's clock is right, and a node's may be ahead.
+fn was_told_in_vain(
+    evidence: &Evidence,
+    parcel: &ParcelKey,
+    replied_at: Timestamp,
+    recorded_at: Option<Timestamp>,
+) -> bool {
+    let until = recorded_at.unwrap_or(evidence.ended_at);
+    let told = evidence.queue.iter().flat_map(|queue| queue.told_booked(&parcel.order, parcel.number));
+    let Some(told) = told.filter(|at| (replied_at..=until).contains(at)).max() else {
+        return false;
+    };
+    let world = &evidence.plan.world;
+    let ahead = (0..world.nodes).map(|node| evidence.ahead(Some(node))).max().unwrap_or_default();
+    let in_time = told + Latencies::of(world).longest() + RECORDED_WITHIN + ahead;
+    let disturbed = (0..world.nodes).any(|node| evidence.was_disturbed(Some(node), told, until));
+    recorded_at.is_none_or(|at| at > in_time) && !disturbed
 }
 
 /// When the task that heard the reply next committed anything but permits; the epoch if never.
@@ -171,6 +205,7 @@ fn breaks_bundle(evidence: &Evidence, step: &Transition, order: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::{DELIVERY_ANSWERED, ORDER_ACCEPTED};
     use crate::testing::{Builder, said};
 
     /// One order whose booking was answered at 1000 ms and recorded at `recorded`.
@@ -264,6 +299,20 @@ mod tests {
         };
         assert_eq!(check(&told(9_000).evidence()), Finding::default(), "once it is recorded");
         assert_eq!(check(&told(8_900).evidence()).violations.len(), 1);
+    }
+
+    #[test]
+    fn where_another_service_books_its_event_is_waited_for_and_from_then_on_there_is_a_second() {
+        // The carrier's yes came at 1 s, the record at a minute.
+        let left = || recorded_at(Some(60_000)).kept(ORDER_ACCEPTED, "ORD-1", 500);
+        let told = |at| left().kept(DELIVERY_ANSWERED, "ORD-1#1:1", at);
+        assert_eq!(check(&left().evidence()), Finding::default(), "its event was lost");
+        assert_eq!(check(&told(59_000).evidence()), Finding::default());
+        assert_eq!(check(&told(58_000).evidence()).violations.len(), 1);
+        let crashed = told(58_000).crash(1, 58_001).plan(|plan| plan.world.nodes = 2);
+        assert_eq!(check(&crashed.evidence()), Finding::default(), "whichever node it was");
+        let refused = left().kept(DELIVERY_ANSWERED, "ORD-1#2:", 2_000);
+        assert_eq!(check(&refused.evidence()), Finding::default(), "another's answer");
     }
 
     #[test]

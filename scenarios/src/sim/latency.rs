@@ -50,6 +50,11 @@ impl Latencies {
         self.shortest + Duration::from_micros((spread * share) as u64)
     }
 
+    /// The longest of all.
+    pub fn longest(&self) -> Duration {
+        self.at(1.0)
+    }
+
     /// The time under way of whoever is slower than `slowness`, from 0 to 1, of all others. The
     /// slowest takes the longest time: the tail beyond it is left to chance.
     pub fn of_rank(&self, slowness: f64) -> Duration {

@@ -9,6 +9,7 @@ mod alimtalk;
 mod delivery;
 mod events;
 mod limiter;
+mod listener;
 mod notification;
 mod scheduler;
 pub(super) mod status;
@@ -16,6 +17,7 @@ pub(super) mod status;
 pub(super) use alimtalk::AlimtalkClient;
 pub(super) use delivery::{Cancelled, DeliveryClient, DeliveryResult};
 pub(super) use events::{DeliveryCompleted, Events};
+pub(super) use listener::{Exchange, Listener, consumer, event};
 pub(super) use scheduler::{Job, Scheduler};
 
 use std::sync::Arc;

@@ -13,6 +13,7 @@ use oms_core::carrier::Carrier;
 use oms_core::env::Hands;
 use oms_core::order::Order;
 use oms_core::store::{Intent, ParcelKey};
+use serde::{Deserialize, Serialize};
 
 use super::limiter::RateLimiter;
 use super::{Exception, Thrown, context, heedless};
@@ -27,7 +28,7 @@ const DELAY: Duration = Duration::from_secs(1);
 const REGISTERED_ALREADY: &str = "ORA-00001: unique constraint violated";
 
 /// `DeliveryResult`: what a client of the texts says of a delivery.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::strategies) struct DeliveryResult {
     /// The request that the answer is to.
     pub(in crate::strategies) request: Intent,
