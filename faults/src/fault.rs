@@ -268,7 +268,9 @@ impl Fault {
             }
             Target::Store if self.kind == Kind::PowerCut => Some("no real machine is switched off"),
             Target::Store => Some("a real store does not fail on command"),
-            Target::Queue => Some("there is no real broker yet"),
+            Target::Queue if self.kind == Kind::Reorder => {
+                Some("a real broker holds no message back without counting a delivery")
+            }
             Target::Node
                 if self.point.is_some() || (self.rate.is_some() && self.when.is_none()) =>
             {
@@ -436,12 +438,12 @@ mod tests {
             ("kind = 'busy'\nendpoint = 'settle-parcel'\nrate = 0.02", false),
             ("kind = 'slow'\nby = '2s'", false),
             ("kind = 'power-cut'\npoint = 30", false),
-            ("kind = 'publish-unknown'\nkey = 'ORD-1:booked'\nprocessed = true", false),
-            ("kind = 'redeliver'\nnth = 2", false),
+            ("kind = 'publish-unknown'\nkey = 'ORD-1:booked'\nprocessed = true", true),
+            ("kind = 'redeliver'\nnth = 2", true),
             ("kind = 'reorder'\nby = '3s'\nrate = 0.1", false),
-            ("kind = 'ack-lost'\nattempt = 1", false),
-            ("kind = 'broker-restart'\nby = '3s'\nendpoint = 'publish'\nnth = 1", false),
-            ("kind = 'broker-restart'\nby = '3s'\nfrom = '9s'\ntimes = 1", false),
+            ("kind = 'ack-lost'\nattempt = 1", true),
+            ("kind = 'broker-restart'\nby = '3s'\nendpoint = 'publish'\nnth = 1", true),
+            ("kind = 'broker-restart'\nby = '3s'\nfrom = '9s'\ntimes = 1", true),
             ("kind = 'power-cut'\nendpoint = 'ingest'\nnth = 2", false),
         ] {
             let fault = fault(toml);

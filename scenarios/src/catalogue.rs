@@ -63,6 +63,10 @@ files! {
     "external-effects-stay",
     "pool-exhaustion",
     "pool-kept-free",
+    "queue",
+    "queue-event-lost",
+    "queue-consumer-dies",
+    "queue-broker-restart",
 }
 
 /// All plans.

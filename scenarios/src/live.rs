@@ -4,15 +4,24 @@
 //! are SIGKILL, sent when a fake sees the call that they wait for; stalls are SIGSTOP and SIGCONT.
 //! Drill time runs at a stated factor of real time: every duration, window and date alike.
 //!
+//! A strategy with a queue has a real broker ([`jetstream`]): somebody's, or one that is started.
+//!
 //! What only a simulation can do is skipped, and named: crashes at scheduling points, and faults on
 //! the store but for a lock that is held for a time.
 
-mod child;
+pub(crate) mod broker;
+pub(crate) mod child;
+mod desk;
+pub(crate) mod disturbed;
 mod fakes;
 mod front;
+pub mod jetstream;
 mod locking;
 mod nodes;
+mod queueing;
 mod reading;
+
+pub use broker::Brokers;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -21,7 +30,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clockwork::{Clock, ClockSpec, DrillClock, Entropy, Timestamp};
-use faults::{Fault, Fired, Kind};
+use faults::{Fault, Fired, Kind, Target};
 use oms_core::store::without_secrets;
 
 use crate::history::{FinalReads, History, Mode, Phase, Step};
@@ -32,6 +41,7 @@ use crate::settled;
 use crate::sim::Run;
 use crate::strategies::Strategy;
 use crate::workload::{self, Offer};
+use queueing::RunningQueue;
 
 /// Drill seconds in a real second, unless it is said otherwise.
 pub const SPEED: f64 = 20.0;
@@ -46,11 +56,13 @@ pub struct Options {
     pub speed: f64,
     /// `--store`: a database to use in place of a fresh SQLite file.
     pub store: Option<String>,
+    /// Where a strategy with a queue finds its broker.
+    pub brokers: Brokers,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { speed: SPEED, store: None }
+        Options { speed: SPEED, store: None, brokers: Brokers::default() }
     }
 }
 
@@ -84,6 +96,24 @@ pub enum Error {
         #[source]
         source: Option<oms_core::store::Error>,
     },
+    /// There is no message broker for the plan.
+    #[error("{0}")]
+    NoBroker(&'static str),
+    /// The message broker was not reached, or did not do as a JetStream server does.
+    #[error("message broker {url}")]
+    Broker {
+        /// Which.
+        url: String,
+        /// Why.
+        #[source]
+        source: crate::queue::Error,
+    },
+    /// The nodes could not be given a way to ask which faults hit the queue.
+    #[error("loopback port of the runner's own")]
+    Desk(#[source] std::io::Error),
+    /// The queue's faults are none.
+    #[error("faults of the queue")]
+    Faults(#[source] faults::fault::Error),
     /// The database could not be read.
     #[error("the run's database")]
     Database(#[source] oms_core::store::Error),
@@ -143,14 +173,24 @@ impl Stage<'_> {
     }
 }
 
-/// Why a live run of `plan` under `strategy` could show nothing; `None` when it can be made.
+/// Why a live run of `plan` under `strategy` could show nothing; `None` when it can be made. Of a
+/// strategy with a queue, where there is a broker.
 pub fn why_not(plan: &Plan, strategy: &Strategy) -> Option<&'static str> {
-    if strategy.queue {
-        return Some("its strategy needs a message broker, and a real one is still to come");
-    }
-    let simulated = |fault: &Fault| fault.only_simulated().is_some();
+    let simulated = |fault: &Fault| cannot_happen(fault, strategy).is_some();
     let nothing = !plan.faults.is_empty() && plan.faults.iter().all(simulated);
     nothing.then_some("all its faults exist in simulation only")
+}
+
+/// As [`why_not`], or why there is no broker for it.
+pub fn why_not_here(plan: &Plan, strategy: &Strategy, options: &Options) -> Option<&'static str> {
+    let no_broker = || strategy.queue.then(|| options.brokers.source(plan).err()).flatten();
+    why_not(plan, strategy).or_else(no_broker)
+}
+
+/// Why a fault cannot be done live under a strategy; `None` when it can.
+fn cannot_happen(fault: &Fault, strategy: &Strategy) -> Option<&'static str> {
+    let no_queue = fault.kind.target() == Target::Queue && !strategy.queue;
+    no_queue.then_some("its strategy has no queue").or_else(|| fault.only_simulated())
 }
 
 /// Runs a plan to its end and gives its history, which ends with the final reads.
@@ -164,7 +204,11 @@ pub async fn run(run: &Run<'_>, options: &Options) -> Result<History, Error> {
     }
     let carrier = fakes::start(&stage, Site::Carrier).await?;
     let gateway = fakes::start(&stage, Site::Messenger).await?;
-    let nodes = nodes::start(&stage, &carrier, &gateway).await?;
+    let queue = match run.strategy.queue {
+        true => Some(queueing::start(&stage, options).await?),
+        false => None,
+    };
+    let nodes = nodes::start(&stage, &carrier, &gateway, queue.as_ref()).await?;
     let offers = match &run.offers {
         Some(offers) => offers.to_vec(),
         None => workload::generate(run.plan),
@@ -182,10 +226,11 @@ pub async fn run(run: &Run<'_>, options: &Options) -> Result<History, Error> {
     locking::disturb(&stage);
     fakes::let_the_neighbour_call(&stage, &carrier);
     fakes::let_couriers_scan(&stage, &carrier);
-    wait_until_settled(&stage, &nodes, &offers, &counters).await?;
+    wait_until_settled(&stage, &nodes, queue.as_ref(), &offers, &counters).await?;
     stage.recorder.drill(stage.clock.now(), None, Step::Phase { phase: Phase::FinalReads });
     nodes.stop().await;
-    finish(&stage, &nodes, &carrier, &gateway, options).await
+    let things = Things { nodes: &nodes, carrier: &carrier, gateway: &gateway };
+    finish(&stage, things, queue.as_ref(), options).await
 }
 
 fn set_up<'a>(run: &'a Run<'a>, options: &Options) -> Result<Stage<'a>, Error> {
@@ -223,7 +268,7 @@ async fn refuse_used_store(stage: &Stage<'_>) -> Result<(), Error> {
 
 fn tell_what_is_skipped(stage: &Stage<'_>) {
     for (fault, planned) in stage.plan().faults.iter().enumerate() {
-        if let Some(why) = planned.only_simulated() {
+        if let Some(why) = cannot_happen(planned, stage.run.strategy) {
             let step = Step::FaultSkipped { fault, why: why.to_owned() };
             stage.recorder.drill(stage.clock.now(), None, step);
         }
@@ -257,6 +302,7 @@ fn open_shop(stage: &Stage<'_>, nodes: &nodes::Nodes, offers: &[Offer], counters
 async fn wait_until_settled(
     stage: &Stage<'_>,
     nodes: &nodes::Nodes,
+    queue: Option<&RunningQueue>,
     offers: &[Offer],
     counters: &Counters,
 ) -> Result<(), Error> {
@@ -265,13 +311,16 @@ async fn wait_until_settled(
     let look_every = LOOK_EVERY.mul_f64(stage.spec.factor);
     while stage.clock.now() < gives_up_at {
         stage.clock.sleep(look_every).await;
-        if let Some(trouble) = nodes.trouble() {
+        if let Some(trouble) = nodes.trouble().or_else(|| queue.and_then(RunningQueue::trouble)) {
             return Err(Error::Child(trouble));
         }
         let taken_in = offers.len() - counters.refused.load(Ordering::Acquire);
         let signing_up = counters.signing_up.load(Ordering::Acquire);
         match store.census().await {
-            Ok(census) if settled::is_settled(&census, taken_in, signing_up) => break,
+            Ok(census) if settled::is_settled(&census, taken_in, signing_up) => match queue {
+                Some(queue) if !queue.is_idle().await => {}
+                _ => break,
+            },
             // A locked database is a fault of the plan, not an answer.
             Ok(_) | Err(oms_core::store::Error::Busy { .. }) => {}
             Err(error) => return Err(Error::Database(error)),
@@ -283,11 +332,17 @@ async fn wait_until_settled(
     Ok(())
 }
 
+/// What a run leaves behind to be read.
+struct Things<'a> {
+    nodes: &'a nodes::Nodes,
+    carrier: &'a fakes::RunningFake,
+    gateway: &'a fakes::RunningFake,
+}
+
 async fn finish(
     stage: &Stage<'_>,
-    nodes: &nodes::Nodes,
-    carrier: &fakes::RunningFake,
-    gateway: &fakes::RunningFake,
+    Things { nodes, carrier, gateway }: Things<'_>,
+    queue: Option<&RunningQueue>,
     options: &Options,
 ) -> Result<History, Error> {
     let mut fired = std::collections::BTreeMap::new();
@@ -301,6 +356,13 @@ async fn finish(
         };
         fired.insert(site, stage.plan().faults_at(site).map(done).collect());
     }
+    let ledger = match queue {
+        Some(queue) => {
+            fired.insert(Site::Queue, queue.fired(stage));
+            queue.ledger(stage).await?
+        }
+        None => None,
+    };
     let reads = FinalReads {
         at: stage.clock.now(),
         carrier: carrier.ledger().await?,
@@ -308,8 +370,11 @@ async fn finish(
         rows: reading::open(stage).await?.rows().await.map_err(Error::Database)?,
         fired,
         baseline: None,
-        queue: None,
+        queue: ledger,
     };
+    if let Some(queue) = queue {
+        queue.take_away().await?;
+    }
     let mut plan = stage.plan().clone();
     plan.replay_hash = None;
     let mut records = stage.recorder.take();

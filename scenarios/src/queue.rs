@@ -4,7 +4,8 @@
 //! NATS JetStream has: a publish that is acknowledged, with an id by which a repeated one is known
 //! again for a time; a durable consumer that asks for messages and acknowledges each; redelivery
 //! after a deadline, with back-off; an end to redelivery. RabbitMQ and SQS have the same. In a
-//! simulation the broker is a model (`sim/broker.rs`).
+//! simulation the broker is a model (`sim/broker.rs`), live it is JetStream itself
+//! (`live/jetstream.rs`); one suite of tests (`queue/conformance.rs`) holds both.
 
 use std::time::Duration;
 
@@ -54,6 +55,9 @@ pub struct Message {
 /// A broker forgets the id of a message so long after it was published: JetStream's default.
 pub const DEDUPE_WINDOW: Duration = Duration::from_secs(120);
 
+/// An answer is waited for so long.
+pub const ANSWER_WAIT: Duration = Duration::from_secs(5);
+
 /// What became of a publish that was not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -74,8 +78,20 @@ pub struct Consumer {
     pub topic: &'static str,
     /// A delivery that is not acknowledged so soon is made again.
     pub ack_wait: Duration,
+    /// In place of `ack_wait`, after the first delivery, the second, and so on; the last one stands
+    /// for all that follow. Without any it is always `ack_wait`.
+    pub backoff: &'static [Duration],
     /// After so many deliveries a message is dead: it is kept apart, and delivered no more.
     pub deliveries_max: u32,
+}
+
+impl Consumer {
+    /// How long the broker waits for the acknowledgement of the delivery of this number, from 1.
+    pub fn ack_wait_of(&self, attempt: u32) -> Duration {
+        let place = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
+        let last = self.backoff.last();
+        self.backoff.get(place).or(last).copied().unwrap_or(self.ack_wait)
+    }
 }
 
 /// A message, delivered.
@@ -85,6 +101,9 @@ pub struct Delivery {
     pub sequence: u64,
     /// How often it has been delivered, with this time.
     pub attempt: u32,
+    /// What the broker wants to be shown with the acknowledgement (JetStream: the subject of the
+    /// reply).
+    pub receipt: String,
     /// The message.
     pub message: Message,
 }
@@ -205,6 +224,9 @@ pub struct Kept {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead: Option<Timestamp>,
 }
+
+#[cfg(test)]
+mod conformance;
 
 #[cfg(test)]
 mod tests {

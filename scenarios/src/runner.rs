@@ -82,7 +82,10 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         match self {
             Error::Simulation { .. } => false,
-            Error::Live { source, .. } => matches!(**source, live::Error::Store { .. }),
+            Error::Live { source, .. } => {
+                use live::Error::{Broker, NoBroker, Store};
+                matches!(**source, Store { .. } | NoBroker(_) | Broker { .. })
+            }
             Error::Keep { .. } => true,
         }
     }

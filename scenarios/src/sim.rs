@@ -5,14 +5,14 @@
 //! core's code, its SQL, the fakes' handlers. Not simulated: TCP (half-open connections, stale
 //! keep-alives) and the operating system's scheduler; live runs have them.
 
-mod broker;
+pub(crate) mod broker;
 mod database;
 mod disk;
 mod host;
 pub(crate) mod latency;
 mod network;
 mod node;
-mod postman;
+pub(crate) mod postman;
 mod skew;
 mod turns;
 mod world;

@@ -42,8 +42,7 @@ pub struct Strategy {
     pub seed: &'static str,
     /// The promises that it is known to break; in some run each of them falls, and no other in any.
     pub breaks: &'static [&'static str],
-    /// Whether it publishes to a message queue. Then it runs in simulation only: a real broker is
-    /// still to come.
+    /// Whether it publishes to a message queue. Then a live run needs a broker.
     pub queue: bool,
     /// Changes the settings of the service.
     pub settings: fn(&mut Config),

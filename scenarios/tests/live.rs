@@ -112,6 +112,99 @@ fn a_service_that_is_killed_over_its_calls_ships_every_order_once_on_postgres() 
     assert!(password.len() > 8 && !again.err.contains(password), "{}", again.err);
 }
 
+/// The URL of the message broker that `scripts/services` starts; `None`, and said loudly, where there
+/// is none and none was promised.
+fn broker(test: &str) -> Option<String> {
+    let promised = std::env::var("DRILLSHIP_SERVICES").is_ok_and(|word| word == "required");
+    let url = std::env::var("DRILLSHIP_NATS").ok();
+    assert!(url.is_some() || !promised, "DRILLSHIP_NATS names no server");
+    if url.is_none() {
+        let told = format!("SKIPPED {test}: no NATS server; run it by scripts/services\n");
+        std::io::stderr().write_all(told.as_bytes()).unwrap();
+    }
+    url
+}
+
+/// Runs drills live against a real broker. Slower than others: at 20 times its speed an answer of the
+/// broker's may take a quarter of a second.
+#[track_caller]
+fn live_with_broker(folder: &Folder, line: &str, code: i32) -> Vec<Value> {
+    let ran = folder.drill(&format!("run {line} --live --speed 20 --format json")).exits(code);
+    ran.json()["drills"].as_array().unwrap().clone()
+}
+
+/// The messages of the broker's ledger, in a history that was kept.
+fn kept_messages(folder: &Folder, drill: &str) -> Vec<Value> {
+    let history = folder.read(&format!("kept/{drill}/history.jsonl"));
+    let reads: Value = serde_json::from_str(history.lines().last().unwrap()).unwrap();
+    let messages = reads.pointer("/final/queue/messages").or(reads.pointer("/queue/messages"));
+    messages.unwrap_or_else(|| panic!("{reads}")).as_array().unwrap().clone()
+}
+
+#[test]
+fn the_drills_of_the_queue_come_out_on_a_real_broker_as_they_do_simulated() {
+    if broker("drills of the queue").is_none() {
+        return;
+    }
+    let line = "queue queue-event-lost queue-consumer-dies queue-broker-restart --tries 2";
+    let folder = Folder::new();
+    let results = live_with_broker(&folder, line, 0);
+    assert_eq!(results.len(), 4);
+    for result in &results {
+        assert_eq!((&result["verdict"], &result["mode"]), (&"held".into(), &"live".into()));
+    }
+    assert_eq!(results[1]["orders"], serde_json::json!({ "completed": 3, "shipped": 1 }));
+}
+
+#[test]
+fn what_is_delivered_twice_is_told_twice_and_a_lost_answer_alone_harms_nobody() {
+    let Some(url) = broker("faults of the queue") else { return };
+    let folder = Folder::new();
+    let fault =
+        |kind: &str, rest: &str| format!("[[fault]]\nkind = \"{kind}\"\non = \"queue\"\n{rest}\n");
+    let faults = [
+        fault("ack-lost", "nth = 1"),
+        fault("redeliver", "nth = 2\nby = \"3s\""),
+        fault("publish-unknown", "nth = 3\nprocessed = true"),
+    ];
+    let violated = "[\"no-double-notification\", \"no-io-in-transaction\"]";
+    let expect = format!("[expect]\ncompleted = 3\nviolated = {violated}\n");
+    let workload = "[workload]\norders = 3\nover = \"40s\"\n";
+    let head = "version = 1\nname = \"faults\"\nwhy = \"A test.\"\nstrategy = \"message-queue\"\n";
+    folder.write("faults.toml", &format!("{head}{workload}{}{expect}", faults.concat()));
+    let simulated = folder.drill("run faults.toml --out kept").exits(0);
+    let deliveries = |messages: &[Value]| -> Vec<usize> {
+        messages.iter().map(|message| message["delivered"].as_array().unwrap().len()).collect()
+    };
+    let of_model = kept_messages(&folder, "faults");
+    assert_eq!(deliveries(&of_model), [2, 2, 1], "{}", simulated.out);
+    let line = format!("faults.toml --broker {url} --out kept");
+    let results = live_with_broker(&folder, &line, 0);
+    assert_eq!(results[0]["verdict"], "held");
+    let of_broker = kept_messages(&folder, "faults");
+    assert_eq!(deliveries(&of_broker), [2, 2, 1]);
+    for (simulated, live) in of_model.iter().zip(&of_broker) {
+        assert_eq!((&simulated["topic"], &simulated["id"]), (&live["topic"], &live["id"]));
+        assert!(live["acked"].is_number() && live.get("dead").is_none(), "{live}");
+    }
+}
+
+#[test]
+fn a_broker_that_is_not_ours_is_not_restarted_and_one_that_is_not_there_is_said() {
+    let folder = Folder::new();
+    let url = "nats://me:secret@127.0.0.1:1";
+    for (line, why) in [
+        (format!("queue-broker-restart --broker {url}"), "kills the server"),
+        (format!("queue --broker {url}"), "message broker nats://me@127.0.0.1:1"),
+        ("queue --broker http://me:secret@127.0.0.1:1".to_owned(), "must be nats://"),
+    ] {
+        let ran = folder.drill(&format!("run {line} --live")).exits(2);
+        assert!(ran.err.contains(why) && !ran.err.contains("secret"), "{}", ran.err);
+        assert_eq!(ran.out, "");
+    }
+    folder.drill(&format!("run queue --broker {url}")).exits(2);
+}
+
 #[test]
 fn a_drill_that_proves_nothing_is_tried_again_and_says_how_often() {
     let folder = Folder::new();

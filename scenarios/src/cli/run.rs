@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use super::progress::Progress;
 use super::signals::told_to_end;
 use super::{Broken, Chosen, Error, Format, orders, plans, print, runtime, tell};
-use crate::live;
+use crate::live::{self, Brokers};
 use crate::plan::Plan;
 use crate::report::{self, DrillResult};
 use crate::runner::{self, Settings};
@@ -41,6 +41,10 @@ pub(super) struct RunArgs {
     /// for one drill at a time
     #[arg(long, value_name = "URL", requires = "live")]
     store: Option<String>,
+    /// Live: the message broker of strategies that have a queue, a NATS server with JetStream;
+    /// without it DRILLSHIP_NATS names one, or a private `nats-server` is started
+    #[arg(long, value_name = "URL", requires = "live")]
+    broker: Option<String>,
     /// Draws all chance from another seed than the plan's
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
@@ -141,10 +145,11 @@ fn run_live(
             "--store takes one try: a drill begins with no orders".to_owned(),
         ));
     }
-    let options = live::Options { speed: args.speed, store };
+    let broker = args.broker.as_deref().map(broker_url).transpose()?;
+    let options = live::Options { speed: args.speed, store, brokers: Brokers::look(broker) };
     let why_not = |plan: &Plan| {
         let strategy = settings.strategy.unwrap_or_else(|| strategies::of(plan));
-        live::why_not(plan, strategy)
+        live::why_not_here(plan, strategy, &options)
     };
     let (can, cannot): (Vec<Chosen>, Vec<Chosen>) =
         drills.into_iter().partition(|drill| why_not(&drill.plan).is_none());
@@ -228,4 +233,12 @@ fn store_url(text: &str) -> Result<String, Error> {
         ":memory:" => Err(refused("must be a file, which several processes share")),
         path => Ok(format!("sqlite:{path}")),
     }
+}
+
+/// The value of `--broker`.
+fn broker_url(text: &str) -> Result<String, Error> {
+    // What was given is not repeated: it may hold a password.
+    let host = text.strip_prefix("nats://").filter(|host| !host.is_empty());
+    let refused = || Error::Usage("--broker must be nats://[USER:PASSWORD@]HOST:PORT".to_owned());
+    host.map(|_| text.to_owned()).ok_or_else(refused)
 }

@@ -13,7 +13,8 @@ use tokio::sync::broadcast;
 
 use super::child::{self, Child};
 use super::fakes::RunningFake;
-use super::{Error, Stage, background};
+use super::queueing::RunningQueue;
+use super::{Error, Stage, background, disturbed};
 use crate::history::Step;
 use crate::plan::Site;
 use crate::recorder::Recorder;
@@ -31,8 +32,8 @@ struct Node {
     restart_after: Duration,
     folder: PathBuf,
     arguments: Vec<OsString>,
-    /// Where the database is: a URL may hold a password.
-    variables: [(&'static str, String); 1],
+    /// Where database and broker are: their URLs may hold passwords.
+    variables: Vec<(&'static str, String)>,
     state: Mutex<State>,
 }
 
@@ -58,6 +59,7 @@ pub(super) async fn start(
     stage: &Stage<'_>,
     carrier: &RunningFake,
     gateway: &RunningFake,
+    queue: Option<&RunningQueue>,
 ) -> Result<Nodes, Error> {
     let config = write_config(stage, carrier, gateway)?;
     let mut nodes = Vec::new();
@@ -69,13 +71,20 @@ pub(super) async fn start(
             restart_after: stage.plan().world.restart_after,
             folder: stage.folder.path().to_owned(),
             arguments: arguments(stage, number, carrier, gateway, &config),
-            variables: [("OMS_STORE", stage.store_url.clone())],
+            variables: variables(stage, queue),
             state: Mutex::default(),
         });
         node.boot().await.map_err(Error::Child)?;
         nodes.push(node);
     }
     Ok(Nodes { nodes: nodes.into() })
+}
+
+fn variables(stage: &Stage<'_>, queue: Option<&RunningQueue>) -> Vec<(&'static str, String)> {
+    // Texts and a number: nothing that JSON cannot say.
+    let way = queue.map(|queue| serde_json::to_string(&queue.way).expect("a way is plain JSON"));
+    let way = way.map(|way| (disturbed::VARIABLE, way));
+    [("OMS_STORE", stage.store_url.clone())].into_iter().chain(way).collect()
 }
 
 fn write_config(

@@ -65,9 +65,6 @@ fn run_live(shrunk: &Shrunk) -> Vec<String> {
         cannot.push("  world.priorities: the operating system schedules by itself".to_owned());
     }
     let strategy = strategies::of(plan);
-    if strategy.queue {
-        cannot.push(format!("  `{}` needs a message broker", strategy.name));
-    }
     match (cannot.is_empty(), live::why_not(plan, strategy).is_none()) {
         (true, _) => vec!["Live:   cargo drill run --live FILE".to_owned()],
         (false, true) => {

@@ -129,10 +129,11 @@ impl Broker {
                 self.state().cursor(consumer).again.push((later, place));
             }
             let lost = kind == Some(Kind::BrokerRestart);
-            let (attempt, due) =
-                (deliveries + 1, if lost { later } else { now + consumer.ack_wait });
+            let attempt = deliveries + 1;
+            let due = if lost { later } else { now + consumer.ack_wait_of(attempt) };
             self.state().hand_out(consumer, place, Pending { deliveries: attempt, due }, now);
-            let delivery = Delivery { sequence: place as u64, attempt, message };
+            let receipt = place.to_string();
+            let delivery = Delivery { sequence: place as u64, attempt, receipt, message };
             return Ok(Some(if lost { Answered::No } else { Answered::Yes(delivery) }));
         }
     }
@@ -186,6 +187,11 @@ impl Broker {
         pending.chain(cursor.again.iter().map(|(due, _)| *due)).min()
     }
 
+    /// It goes down, and is up again `by` later.
+    pub fn restart(&self, now: Timestamp, by: Duration) {
+        self.state().go_down_until(now + by);
+    }
+
     /// No fault fires any more, and it is up.
     pub fn heal(&self) {
         self.injector.heal();
@@ -231,10 +237,10 @@ impl Broker {
         let decision = self.injector.decide(Target::Queue, &what)?;
         let fault = Fault::clone(&decision.fault);
         let by = FaultHit { index: decision.index, kind: fault.kind, why: decision.why };
-        let mut state = self.state();
-        state.hits.push(Hit { at: now, operation: operation.to_owned(), id: id.to_owned(), by });
+        let (operation, id) = (operation.to_owned(), id.to_owned());
+        self.state().hits.push(Hit { at: now, operation, id, by });
         if fault.kind == Kind::BrokerRestart {
-            state.go_down_until(now + fault.by.unwrap_or_default());
+            self.restart(now, fault.by.unwrap_or_default());
         }
         Some(fault)
     }

@@ -13,10 +13,7 @@ use tokio::sync::oneshot;
 use super::broker::{Answered, Broker};
 use super::latency::Latencies;
 use super::turns::Turns;
-use crate::queue::{Consumer, Delivery, Error, Message, Queue};
-
-/// An answer is waited for so long.
-const ANSWER_WAIT: Duration = Duration::from_secs(5);
+use crate::queue::{ANSWER_WAIT, Consumer, Delivery, Error, Message, Queue};
 
 /// The way of one node. Clones share it.
 #[derive(Clone)]

@@ -14,6 +14,7 @@ const WORKERS: Consumer = Consumer {
     name: "workers",
     topic: "orders",
     ack_wait: Duration::from_secs(30),
+    backoff: &[],
     deliveries_max: 3,
 };
 const NOW: Duration = Duration::ZERO;

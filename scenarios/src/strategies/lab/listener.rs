@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// A durable consumer as the strategies have them, whichever process it runs in.
 pub(in crate::strategies) const fn consumer(name: &'static str, topic: &'static str) -> Consumer {
-    Consumer { name, topic, ack_wait: Duration::from_secs(30), deliveries_max: 5 }
+    Consumer { name, topic, ack_wait: Duration::from_secs(30), backoff: &[], deliveries_max: 5 }
 }
 
 /// What is done with a message.
