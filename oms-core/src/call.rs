@@ -20,6 +20,7 @@ mod outcome;
 mod pause;
 mod permits;
 mod retry_after;
+mod tenure;
 mod words;
 
 pub use backoff::Backoff;
@@ -29,4 +30,5 @@ pub(crate) use json::{object, read as read_json};
 pub use outcome::{Effect, Outcome};
 pub use pause::Brake;
 pub use permits::{NotNow, Permit, Permits};
+pub use tenure::Tenure;
 pub(crate) use words::words;

@@ -159,8 +159,8 @@ impl fmt::Debug for Messenger {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Service {
-    /// How long a worker may work on a row before another takes over. Longer than a call's overall
-    /// deadline and the wait for a permit together.
+    /// When a worker is not heard of for so long, another takes its work over. A worker that lives
+    /// renews its leases as long as it works; at least a second.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub lease: Duration,
@@ -329,7 +329,8 @@ impl Default for Service {
     fn default() -> Service {
         // HikariCP's pool, which most services on the JVM use.
         Service {
-            lease: seconds(30),
+            // Work of a dead worker is another's within ten seconds.
+            lease: seconds(8),
             poll: seconds(1),
             body_bytes_max: 64 * 1024,
             pool_size: 10,

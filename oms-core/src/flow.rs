@@ -6,6 +6,7 @@
 
 mod booking;
 mod calling_back;
+mod leases;
 mod notifying;
 mod reporting;
 mod settling;
@@ -21,7 +22,8 @@ use crate::config::Config;
 use crate::env::{Env, Hands};
 use crate::messenger::Messenger;
 use crate::state::ParcelState;
-use crate::store::{ParcelWork, Tries};
+use crate::store::{ParcelWork, Row, Tries};
+use leases::Leases;
 
 /// The steps, with all that they need. Cheap to clone.
 #[derive(Clone)]
@@ -30,6 +32,7 @@ pub struct Flow {
     config: Arc<Config>,
     carrier: Carrier,
     messenger: Messenger,
+    leases: Leases,
 }
 
 /// What a step came to, for whoever takes the steps.
@@ -50,11 +53,17 @@ impl Flow {
     pub fn new(env: Env, config: Arc<Config>) -> Flow {
         let carrier = Carrier::new(&env, &config);
         let messenger = Messenger::new(&env, &config);
-        Flow { env, config, carrier, messenger }
+        Flow { env, config, carrier, messenger, leases: Leases::default() }
+    }
+
+    /// Renews the leases of the steps that are under way, for ever.
+    pub async fn keep_leases(&self) {
+        self.leases.keep(&self.env, self.config.service.lease).await;
     }
 
     /// One step on a parcel.
     pub async fn step_parcel(&self, hands: &Hands, work: ParcelWork) -> Step {
+        let _held = self.leases.hold(Row::Parcel(work.key.clone()), &work.lease);
         match work.state {
             ParcelState::Planned => self.plan(hands, work).await,
             ParcelState::Intended => self.book(hands, work).await,
@@ -75,7 +84,8 @@ impl Flow {
     }
 
     fn context(&self, work: &ParcelWork) -> Context {
-        Context { key: work.key.to_string(), not_after: work.lease.until }
+        let tenure = self.leases.tenure(Row::Parcel(work.key.clone()), &work.lease);
+        Context { key: work.key.to_string(), tenure }
     }
 
     /// When to try a parcel again after a try that may be counted, and the counters then.

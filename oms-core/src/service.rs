@@ -19,7 +19,8 @@ pub trait Workers: Send + Sync {
     /// Something new is in the database: look at once.
     fn wake(&self);
 
-    /// Takes no further step and waits until those under way have ended, at most for a lease.
+    /// Takes no further step and waits until those under way have ended, at most for as long as
+    /// one may take.
     async fn stop(&self);
 }
 
@@ -73,6 +74,8 @@ impl Service {
         spawner.spawn("parcels", Box::pin(shared.clone().dispatch_parcels()));
         spawner.spawn("notices", Box::pin(shared.clone().dispatch_notices()));
         spawner.spawn("reports", Box::pin(shared.clone().poll_reports()));
+        let flow = shared.flow.clone();
+        spawner.spawn("leases", Box::pin(async move { flow.keep_leases().await }));
         Service { shared }
     }
 }
@@ -88,7 +91,7 @@ impl Workers for Service {
         shared.stopping.store(true, Ordering::Release);
         shared.wake();
         let clock = &shared.env.clock;
-        let deadline = clock.now() + shared.config.service.lease;
+        let deadline = clock.now() + shared.longest_step();
         while shared.busy() > 0 && clock.now() < deadline {
             clock.sleep(Duration::from_millis(20)).await;
         }
@@ -103,6 +106,13 @@ impl Shared {
 
     fn busy(&self) -> usize {
         self.parcels.busy.load(Ordering::Acquire) + self.notices.busy.load(Ordering::Acquire)
+    }
+
+    /// Two calls, each after a wait for its permit.
+    fn longest_step(&self) -> Duration {
+        let calls = [&self.config.carrier.calls, &self.config.messenger.calls];
+        let longest = calls.into_iter().map(|calls| calls.deadline + calls.permit_wait).max();
+        longest.unwrap_or_default() * 2
     }
 
     fn stopping(&self) -> bool {

@@ -143,6 +143,15 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
+/// A row that is worked on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Row {
+    /// A parcel.
+    Parcel(ParcelKey),
+    /// A notification.
+    Notice(NoticeKey),
+}
+
 /// What became of a write under a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
@@ -622,6 +631,14 @@ pub trait Store: Send + Sync {
         outcome: NoticeOutcome,
         now: Timestamp,
     ) -> Result<Written>;
+
+    /// Renews leases until `until`, each named by its row and fencing token. The answer is those that
+    /// were: of the rest somebody else has the row, or is about to change it.
+    async fn renew_leases(
+        &self,
+        held: Vec<(Row, i64)>,
+        until: Timestamp,
+    ) -> Result<Vec<(Row, i64)>>;
 
     /// Takes permits to call, and gives ended ones back.
     async fn take_permits(&self, take: TakePermits) -> Result<Permits>;

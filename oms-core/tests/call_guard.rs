@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clockwork::Timestamp;
 use edges::{Recorder, Reply, Scripted, context, env, hands, response};
-use oms_core::call::{Brake, Call, Context, Guard, Line, Outcome, Reading};
+use oms_core::call::{Brake, Call, Context, Guard, Line, Outcome, Reading, Tenure};
 use oms_core::config::Calls;
 use oms_core::env::{Env, Event, TransportError, scoped};
 use oms_core::store::Window;
@@ -147,31 +147,36 @@ async fn an_unknown_answer_to_a_question_is_no_answer_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_could_outlast_its_lease_is_not_begun() {
+async fn no_call_is_begun_after_the_end_of_its_lease() {
     let (env, recorder) = statuses(&[]);
     let guard = guard(&env);
-    let now = env.clock.now();
-    let context = |left| Context { key: "ORD-1/1".to_owned(), not_after: now + left };
-    let enough = guard.call(&hands(), &context(SECOND * 10), request(true), read).await;
-    assert_eq!(enough, Outcome::Done(()));
-    let short = SECOND * 10 - Duration::from_micros(1);
-    let outcome = guard.call(&hands(), &context(short), request(true), read).await;
+    let tenure = Tenure::until(env.clock.now() + SECOND);
+    let context = Context { key: "ORD-1/1".to_owned(), tenure };
+    assert_eq!(guard.call(&hands(), &context, request(true), read).await, Outcome::Done(()));
+    env.clock.sleep(SECOND).await;
+    let outcome = guard.call(&hands(), &context, request(true), read).await;
     assert!(matches!(outcome, Outcome::NotProcessed { spent: false, .. }), "{outcome:?}");
-    assert_eq!(recorder.ends().len(), 1);
+    context.tenure.prolong(env.clock.now() + SECOND);
+    assert_eq!(guard.call(&hands(), &context, request(true), read).await, Outcome::Done(()));
+    assert_eq!(recorder.ends().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_for_a_permit_never_eats_the_time_of_the_call() {
-    let (env, recorder) = statuses(&[]);
-    let one = Calls { windows: vec![Window { calls: 1, per: SECOND * 4 }], ..calls() };
-    let guard = guard_with(&env, &one);
-    let now = env.clock.now();
-    let context = Context { key: "ORD-1/1".to_owned(), not_after: now + SECOND * 13 };
-    assert_eq!(guard.call(&hands(), &context, request(true), read).await, Outcome::Done(()));
-    let outcome = guard.call(&hands(), &context, request(true), read).await;
-    assert!(matches!(outcome, Outcome::NotProcessed { spent: false, .. }), "{outcome:?}");
-    assert_eq!(wait_of(&outcome), Some(SECOND * 4));
-    assert_eq!(recorder.ends().len(), 1);
+async fn a_call_is_given_up_when_its_lease_ends_and_not_when_it_is_renewed() {
+    let (env, _) = env(Scripted::new(|_, _| std::future::pending()), Scripted::none());
+    let guard = guard(&env);
+    let start = env.clock.now();
+    let tenure = Tenure::until(start + SECOND * 2);
+    let context = Context { key: "ORD-1/1".to_owned(), tenure: tenure.clone() };
+    let renewal = async {
+        env.clock.sleep(SECOND).await;
+        tenure.prolong(start + SECOND * 5);
+    };
+    let hands = hands();
+    let call = guard.call(&hands, &context, request(true), read);
+    let (outcome, ()) = futures_util::future::join(call, renewal).await;
+    assert_eq!(outcome.name(), "unknown");
+    assert_eq!(env.clock.now(), start + SECOND * 5);
 }
 
 #[tokio::test(start_paused = true)]

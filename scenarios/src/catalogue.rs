@@ -52,6 +52,7 @@ files! {
     "crash-on-the-worst-carrier",
     "crash-between-steps",
     "sleeps-through-lease",
+    "takeover",
     "database-trouble",
     "power-cut",
     "sign-up",

@@ -9,11 +9,13 @@ mod connections;
 mod gaps;
 mod owners;
 mod pool;
+mod takeover;
 
 pub use calls::{Call, CallEnd};
 pub use connections::{Connections, Held};
 pub use gaps::LeftBehind;
 pub use pool::Pool;
+pub use takeover::{Interrupted, Takeovers};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -224,6 +224,10 @@ pub struct Expect {
     /// What the run must have come through, or it proves nothing: names of `reach::NAMES`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub must_reach: Vec<String>,
+    /// What a process leaves behind that dies or is halted over a call is another's within so long.
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub taken_over_within: Option<Duration>,
     /// Healthy orders may take so many times as long as in the same run without the bad ones; `inf`
     /// times means that they must only complete.
     pub slowdown_max: f64,
@@ -258,6 +262,7 @@ impl Default for Expect {
             members: 0,
             violated: Vec::new(),
             must_reach: Vec::new(),
+            taken_over_within: None,
             slowdown_max: 2.0,
         }
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use oms_core::store::Transition;
 use serde::Serialize;
 
-use crate::evidence::{Evidence, FaultCount, Pool};
+use crate::evidence::{Evidence, FaultCount, Pool, Takeovers};
 use crate::history::Mode;
 use crate::strategies;
 use crate::verdict::{Judgement, PromiseVerdict, Verdict};
@@ -68,6 +68,9 @@ pub struct DrillResult {
     /// What became of the pool of connections, where one was held over a call or waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// How soon others had what a process left behind, where one died or was halted over a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takeovers: Option<Takeovers>,
     /// Each fault of the plan, and how often it fired.
     pub faults: Vec<FaultCount>,
     /// Everything that the run came through.
@@ -145,6 +148,7 @@ impl DrillResult {
             figures: Figures::of(evidence),
             members: evidence.rows.members.iter().filter(|row| row.is_registered()).count() as u64,
             pool: evidence.pool(),
+            takeovers: evidence.takeovers(),
             faults: judgement.faults,
             reached: judgement.reached.into_iter().collect(),
             history_hash: how.history_hash,

@@ -11,6 +11,7 @@ use super::breaker::{Breaker, Ended, Ticket, Vain};
 use super::pause::{Brake, Halt, Pause, Waits};
 use super::permits::{NotNow, Permit, Permits};
 use super::retry_after::retry_after;
+use super::tenure::Tenure;
 use super::{Outcome, Phase};
 use crate::config::Calls;
 use crate::env::{Deadlines, Env, Event, Hands, Observer, Transport, TransportError, current_task};
@@ -18,12 +19,12 @@ use crate::policy::PausePolicy;
 use crate::store::Window;
 
 /// On whose behalf a call is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// The parcel or notification, as the history names it.
     pub key: String,
-    /// The end of the lease: a call that might last longer is not begun.
-    pub not_after: Timestamp,
+    /// How long the lease lasts: no call is begun after its end, and one under way is given up then.
+    pub tenure: Tenure,
 }
 
 impl Context {
@@ -182,7 +183,11 @@ impl Guard {
         let deadlines = Deadlines { overall, ..shared.deadlines };
         let Call { endpoint, changes, request, .. } = call;
         shared.tell_begin(context, endpoint, begun);
-        let response = shared.line.transport.call(hands, request, deadlines).await;
+        let response = tokio::select! {
+            biased;
+            response = shared.line.transport.call(hands, request, deadlines) => response,
+            () = context.tenure.over(&*shared.clock) => Err(cut_off()),
+        };
         let now = shared.clock.now();
         let answer = understand(response, read, now);
         if !answer.lingers {
@@ -217,6 +222,14 @@ impl<T> Answer<T> {
             }
             other => other,
         }
+    }
+}
+
+/// A call that was under way when its lease ended: whoever takes over relies on its end.
+fn cut_off() -> TransportError {
+    TransportError::MaybeSent {
+        reason: "given up, for the lease ended".to_owned(),
+        timed_out: true,
     }
 }
 
@@ -256,19 +269,18 @@ impl Shared {
         context: &Context,
         order: Option<u64>,
     ) -> Result<(Permit, Ticket), NotNow> {
-        let too_late = || NotNow::new("too little left of the lease for a call", None);
-        let begin_by = context.not_after - self.deadlines.overall;
+        let too_late = || NotNow::new("the lease has ended", None);
         let now = self.clock.now();
-        if now > begin_by {
+        if context.tenure.is_over(now) {
             return Err(too_late());
         }
         let open = |wait| NotNow::new("circuit breaker open", Some(wait));
         if let Some(wait) = self.breaker(|breaker| breaker.wait(now, order)) {
             return Err(open(wait));
         }
-        let permit = self.permits.take((now + self.permit_wait).min(begin_by)).await?;
+        let permit = self.permits.take(now + self.permit_wait).await?;
         let now = self.clock.now();
-        if now > begin_by || now >= permit.held_until() {
+        if context.tenure.is_over(now) || now >= permit.held_until() {
             permit.give_back();
             return Err(too_late());
         }

@@ -108,13 +108,14 @@ impl Tokens {
     /// The day's token.
     ///
     /// # Errors
-    /// [`NotNow`] when there is none and none can be had within the lease.
+    /// [`NotNow`] when there is none and none can be had in time.
     pub(super) async fn token(&self, hands: &Hands, context: &Context) -> Result<Token, NotNow> {
-        let begin_by = context.not_after - self.deadline;
+        // So long may the one before wait for its permit and its answer.
+        let patience_ends = self.clock.now() + self.permit_wait + self.deadline;
         let mut slot = tokio::select! {
             biased;
             slot = self.slot.lock() => slot,
-            () = self.clock.sleep_until(begin_by) => {
+            () = self.clock.sleep_until(patience_ends) => {
                 return Err(NotNow::new("another task is asking for the token", None));
             }
         };
@@ -144,9 +145,7 @@ impl Tokens {
         hands: &Hands,
         context: &Context,
     ) -> Result<Token, NotNow> {
-        let begin_by = context.not_after - self.deadline;
-        let patience_ends = (self.clock.now() + self.permit_wait).min(begin_by);
-        let permit = self.permits.take(patience_ends).await?;
+        let permit = self.permits.take(self.clock.now() + self.permit_wait).await?;
         let endpoint = "ReqOneDayToken";
         let body = wire::token_request(&self.cust_id, &self.biz_reg_num);
         let call = Call {

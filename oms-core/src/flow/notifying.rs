@@ -4,15 +4,18 @@ use super::{Flow, Step, after};
 use crate::call::{Backoff, Context, Outcome};
 use crate::env::Hands;
 use crate::state::NoticeState;
-use crate::store::{NoticeOutcome, NoticeWork, Tries};
+use crate::store::{NoticeOutcome, NoticeWork, Row, Tries};
 
 impl Flow {
     /// One step on a notification: sends it, under the one key that it ever has.
     pub async fn step_notice(&self, hands: &Hands, work: NoticeWork) -> Step {
+        let row = Row::Notice(work.key.clone());
+        let _held = self.leases.hold(row.clone(), &work.lease);
         if let Some(reason) = self.gives_up(&work) {
             return self.settle_notice(&work, reason).await;
         }
-        let context = Context { key: work.key.to_string(), not_after: work.lease.until };
+        let context =
+            Context { key: work.key.to_string(), tenure: self.leases.tenure(row, &work.lease) };
         let outcome = match self.messenger.send(hands, &context, &work).await {
             Outcome::Done(msg_key) => NoticeOutcome::Sent { msg_key },
             // The gateway had it before; it replays nothing, so reports must tell the key.

@@ -1,7 +1,7 @@
 //! The log of what became of messages: polled, written, and only then acknowledged.
 
 use super::Flow;
-use crate::call::{Context, Outcome};
+use crate::call::{Context, Outcome, Tenure};
 use crate::env::Hands;
 
 impl Flow {
@@ -17,7 +17,7 @@ impl Flow {
         }
         let context = Context {
             key: "reports".to_owned(),
-            not_after: now + self.config.messenger.calls.deadline * 2,
+            tenure: Tenure::until(now + self.config.messenger.calls.deadline * 2),
         };
         let Outcome::Done(Some(batch)) = self.messenger.poll_reports(hands, &context).await else {
             return false;

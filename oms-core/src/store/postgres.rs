@@ -44,8 +44,8 @@ use super::group_commit::Watch;
 use super::sqlite::Options;
 use super::{
     Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows,
-    SignedUp, Store, TakePermits, UnitOfWork, Written,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Row,
+    Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 use crate::env::{Hands, TaskId, current_task};
 use crate::member::Member;
@@ -217,6 +217,16 @@ impl Store for PostgresStore {
         let mut write = self.write("settle-notice").await?;
         let (key, token) = (&work.key, Some(work.lease.token));
         let done = settle::notice(write.db(), &*self.orders, key, token, &outcome, now).await;
+        write.end(done).await
+    }
+
+    async fn renew_leases(
+        &self,
+        held: Vec<(Row, i64)>,
+        until: Timestamp,
+    ) -> Result<Vec<(Row, i64)>> {
+        let mut write = self.write("renew-leases").await?;
+        let done = claim::renew(write.db(), &held, until).await;
         write.end(done).await
     }
 

@@ -44,8 +44,8 @@ use super::group_commit::{
 };
 use super::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows,
-    SignedUp, Store, TakePermits, UnitOfWork, Written,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Row,
+    Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 use crate::env::{Event, Hands, Observer, current_task};
 use crate::member::Member;
@@ -331,6 +331,14 @@ impl Store for SqliteStore {
             notices::notice(db, orders, &key, Some(token), &outcome, now)
         })
         .await
+    }
+
+    async fn renew_leases(
+        &self,
+        held: Vec<(Row, i64)>,
+        until: Timestamp,
+    ) -> Result<Vec<(Row, i64)>> {
+        self.write("renew-leases", move |db, _| claim::renew(db, held, until)).await
     }
 
     async fn take_permits(&self, take: TakePermits) -> Result<Permits> {

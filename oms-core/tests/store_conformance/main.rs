@@ -114,6 +114,7 @@ on_every_driver! {
     parcels {
         the_oldest_due_is_claimed_first_and_the_next_due_is_told,
         a_leased_parcel_is_not_claimed_again_before_its_lease_ends,
+        a_lease_is_renewed_by_whoever_holds_it_and_by_nobody_else,
         an_intent_is_written_before_the_outcome_and_given_to_whoever_is_next,
         each_outcome_leads_where_the_state_machine_says,
         what_was_put_back_is_due_when_it_says,

@@ -1,7 +1,7 @@
 //! Claims and outcomes of parcels.
 
 use oms_core::state::ParcelState;
-use oms_core::store::{Action, Claim, Error, ParcelOutcome, Store, Tries, Written};
+use oms_core::store::{Action, Claim, Error, ParcelOutcome, Row, Store, Tries, Written};
 
 use crate::support::{
     LEASE, at, attention, book, claim, ingest, intend, intent, operate, order, parcel,
@@ -37,6 +37,25 @@ pub async fn a_leased_parcel_is_not_claimed_again_before_its_lease_ends(store: &
     assert_eq!(claimed.work.len(), 1);
     assert!(claimed.work[0].lease.token > first.lease.token);
     assert_eq!(claimed.taken, [("A/1".to_owned(), "planned".to_owned())]);
+}
+
+pub async fn a_lease_is_renewed_by_whoever_holds_it_and_by_nobody_else(store: &dyn Store) {
+    ingest(store, "A", 1).await;
+    let work = parcel(store, at(0)).await;
+    let held = vec![(Row::Parcel(work.key.clone()), work.lease.token)];
+    let renewed = store.renew_leases(held.clone(), at(50)).await.unwrap();
+    assert_eq!(renewed, held);
+    let claimed = store.claim_parcels(claim("w2", at(30))).await.unwrap();
+    assert!(claimed.work.is_empty());
+    assert_eq!(claimed.next_due, Some(at(50)), "the lease's new end");
+    let taken = store.claim_parcels(claim("w2", at(50))).await.unwrap();
+    assert_eq!(taken.work.len(), 1);
+    assert!(store.renew_leases(held, at(90)).await.unwrap().is_empty(), "another has taken over");
+    let work = &taken.work[0];
+    settle(store, work, put_back(at(60)), at(51)).await;
+    let held = vec![(Row::Parcel(work.key.clone()), work.lease.token)];
+    assert!(store.renew_leases(held, at(90)).await.unwrap().is_empty(), "it was given back");
+    assert_eq!(parcel(store, at(60)).await.key, work.key, "and is due as it was");
 }
 
 pub async fn an_intent_is_written_before_the_outcome_and_given_to_whoever_is_next(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use clockwork::{BoxFuture, Clock, DrillClock, Entropy, Timestamp};
-use oms_core::call::Context;
+use oms_core::call::{Context, Tenure};
 use oms_core::env::{
     Deadlines, Env, Event, Hands, NullObserver, Observer, TokioSpawner, Transport, TransportError,
 };
@@ -109,7 +109,10 @@ pub fn hands() -> Hands {
 
 /// On behalf of a parcel whose lease lasts long enough.
 pub fn context(env: &Env) -> Context {
-    Context { key: "ORD-1/1".to_owned(), not_after: env.clock.now() + Duration::from_secs(60) }
+    Context {
+        key: "ORD-1/1".to_owned(),
+        tenure: Tenure::until(env.clock.now() + Duration::from_secs(60)),
+    }
 }
 
 pub fn response(status: u16, body: &str) -> http::Response<Bytes> {

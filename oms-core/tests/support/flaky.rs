@@ -10,8 +10,8 @@ use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows,
-    SignedUp, Store, TakePermits, UnitOfWork, Written,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Row,
+    Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 
 /// Fails the first `failures` calls with `error`.
@@ -82,6 +82,14 @@ impl Store for Flaky {
         now: Timestamp,
     ) -> Result<Written> {
         self.answer(self.inner.settle_notice(work, outcome, now)).await
+    }
+
+    async fn renew_leases(
+        &self,
+        held: Vec<(Row, i64)>,
+        until: Timestamp,
+    ) -> Result<Vec<(Row, i64)>> {
+        self.answer(self.inner.renew_leases(held, until)).await
     }
 
     async fn take_permits(&self, take: TakePermits) -> Result<Permits> {

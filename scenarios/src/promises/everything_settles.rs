@@ -4,13 +4,15 @@
 //! at rest when the time is up is named, with where it hangs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use clockwork::Timestamp;
 use oms_core::state::{NoticeState, OrderState, ParcelState};
 use oms_core::store::OrderView;
 use serde::Serialize;
 
 use super::Finding;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Interrupted};
 use crate::plan::Expect;
 
 /// How it was broken.
@@ -59,6 +61,19 @@ pub enum Violation {
         /// What it waits for.
         hangs: String,
     },
+    /// What a process left behind lay for longer than the plan allows.
+    #[error("{work} was left behind at {at} and {} within {within:?}", taken(.taken_at))]
+    LeftTooLong {
+        /// The parcel or notification.
+        work: String,
+        /// When its process died or was halted.
+        at: Timestamp,
+        /// When somebody took it over, if ever.
+        taken_at: Option<Timestamp>,
+        /// The plan's bound.
+        #[serde(with = "humantime_serde")]
+        within: Duration,
+    },
     /// An order has ended, but one of its parcels has not.
     #[error("{order} is {state}, but {hangs}")]
     LooseEnd {
@@ -75,6 +90,13 @@ fn ended(state: &Option<OrderState>) -> &'static str {
     state.map_or("not taken in", OrderState::as_str)
 }
 
+fn taken(taken_at: &Option<Timestamp>) -> String {
+    match taken_at {
+        Some(at) => format!("taken over at {at}, not"),
+        None => "not taken over".to_owned(),
+    }
+}
+
 /// Judges it.
 pub fn check(evidence: &Evidence) -> Finding {
     let mut violations: Vec<Violation> = wrong_counts(evidence).collect();
@@ -84,6 +106,7 @@ pub fn check(evidence: &Evidence) -> Finding {
     }
     violations.extend(missing(evidence));
     violations.extend(members(evidence));
+    violations.extend(left_too_long(evidence));
     violations.extend(evidence.rows.orders.iter().filter_map(loose));
     violations.into_iter().collect()
 }
@@ -138,6 +161,21 @@ fn members(evidence: &Evidence) -> Vec<Violation> {
     wrong.into_iter().chain(stuck).collect()
 }
 
+/// Work that nobody took over in time, where the plan says what time that is.
+fn left_too_long(evidence: &Evidence) -> Vec<Violation> {
+    let Some(within) = evidence.plan.expect.taken_over_within else { return Vec::new() };
+    let late = evidence.interrupted().into_iter().filter(|work| {
+        work.taken_at.is_none_or(|taken_at| taken_at > work.at + within)
+    });
+    let late = late.map(|Interrupted { key, at, taken_at }| Violation::LeftTooLong {
+        work: key,
+        at,
+        taken_at,
+        within,
+    });
+    late.collect()
+}
+
 /// Nothing more is to be done by itself.
 fn rests(state: OrderState) -> bool {
     state.is_final() || state == OrderState::Attention
@@ -186,6 +224,8 @@ fn hangs(order: &OrderView) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use oms_core::env::Event;
+
     use crate::testing::{Builder, said};
 
     #[test]
@@ -211,6 +251,28 @@ mod tests {
             said(&check(&missing.evidence())),
             "2 completed, the plan expects 3"
         );
+    }
+
+    #[test]
+    fn what_was_left_behind_is_taken_over_in_time() {
+        let left = |taken: Option<u64>| {
+            let died = Builder::clean(1)
+                .plan(|plan| plan.expect.taken_over_within = Some(Duration::from_secs(10)))
+                .call_begins(0, 8, "RegBook", "ORD-1/1", 100)
+                .crash(0, 200);
+            let what = ("ORD-1/1".to_owned(), "intended".to_owned());
+            let event = Event::LeaseTaken { what: what.0, state: what.1 };
+            let died = match taken {
+                Some(ms) => died.event(1, ms, event),
+                None => died,
+            };
+            check(&died.evidence())
+        };
+        assert_eq!(left(Some(10_200)), Finding::default());
+        let late = said(&left(Some(10_201)));
+        assert!(late.starts_with("ORD-1/1 was left behind at"), "{late}");
+        assert!(late.ends_with("not within 10s"), "{late}");
+        assert!(said(&left(None)).contains("not taken over"));
     }
 
     #[test]

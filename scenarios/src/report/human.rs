@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::wrap::{width, wrap};
 use super::{DrillResult, Figures};
-use crate::evidence::Pool;
+use crate::evidence::{Pool, Takeovers};
 use crate::history::Mode;
 use crate::verdict::{Verdict, describe};
 
@@ -58,6 +58,7 @@ fn drill(result: &DrillResult) -> String {
     );
     text += &wrap(&orders(result), 2);
     text += &wrap(&faults(result), 2);
+    text += &result.takeovers.as_ref().map(|all| wrap(&taken_over(all), 2)).unwrap_or_default();
     text += &result.pool.as_ref().map(|pool| wrap(&told(pool), 2)).unwrap_or_default();
     for promise in result.promises.iter().filter(|promise| promise.verdict == Verdict::Violated) {
         let expected = if promise.expected { " (as expected)" } else { "" };
@@ -130,6 +131,16 @@ fn faults(result: &DrillResult) -> String {
     });
     let told: Vec<String> = told.collect();
     if told.is_empty() { "faults: none".to_owned() } else { format!("faults: {}", told.join(", ")) }
+}
+
+/// `left behind by dead or halted processes: 3 calls, 3 taken over, after 8.0 s at most`
+fn taken_over(all: &Takeovers) -> String {
+    format!(
+        "left behind by dead or halted processes: {} calls, {} taken over, after {} at most",
+        all.left_behind,
+        all.taken,
+        time(all.slowest_ms),
+    )
 }
 
 /// `pool of 10: at most 10 in use, 5.9 on average (10 10 1 0); …`

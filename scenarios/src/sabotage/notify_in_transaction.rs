@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use clockwork::Timestamp;
-use oms_core::call::{Context, Outcome};
+use oms_core::call::{Context, Outcome, Tenure};
 use oms_core::messenger::Messenger;
 use oms_core::saga::SHIPPED;
 use oms_core::state::NoticeState;
@@ -67,7 +67,7 @@ impl Tap for TellsInside {
             rounds: 0,
             first_sent_at: None,
         };
-        let context = Context { key: key.to_string(), not_after: Timestamp::MAX };
+        let context = Context { key: key.to_string(), tenure: Tenure::for_ever() };
         let msg_key = match self.messenger.send(&second_pair(), &context, &notice).await {
             Outcome::Done(msg_key) => msg_key,
             Outcome::Duplicate => None,

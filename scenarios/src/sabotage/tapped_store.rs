@@ -9,8 +9,8 @@ use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Rows,
-    SignedUp, Store, TakePermits, UnitOfWork, Written,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Row,
+    Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 
 /// The use cases that a bug may replace; the others go straight through.
@@ -148,6 +148,13 @@ impl<T: Tap> Store for TappedStore<T> {
         now: Timestamp,
     ) -> Result<Written> {
         self.tap.settle_notice(self.inner.as_ref(), work, outcome, now).await
+    }
+    async fn renew_leases(
+        &self,
+        held: Vec<(Row, i64)>,
+        until: Timestamp,
+    ) -> Result<Vec<(Row, i64)>> {
+        self.inner.renew_leases(held, until).await
     }
     async fn take_permits(&self, take: TakePermits) -> Result<Permits> {
         self.tap.take_permits(self.inner.as_ref(), take).await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use clockwork::Timestamp;
-use oms_core::call::{Context, Outcome};
+use oms_core::call::{Context, Outcome, Tenure};
 use oms_core::config::Config;
 use oms_core::env::{Env, Hands};
 use oms_core::member::Member;
@@ -78,7 +78,7 @@ impl<F> Desk<F> {
             rounds: 0,
             first_sent_at: None,
         };
-        let context = Context { key: notice.key.to_string(), not_after: Timestamp::MAX };
+        let context = Context { key: notice.key.to_string(), tenure: Tenure::for_ever() };
         match self.messenger.send(&second_pair(), &context, &notice).await {
             Outcome::Done(msg_key) => Ok(msg_key),
             // It had the message before.
@@ -90,7 +90,7 @@ impl<F> Desk<F> {
     /// `getSentAlimTalkMsgStatus`: what the gateway says by now of what became of messages.
     pub(super) async fn ask_for_the_result(&self, member: &Member) -> Result<Vec<DeliveryReport>> {
         let key = member.welcome().to_string();
-        let context = Context { key: key.clone(), not_after: Timestamp::MAX };
+        let context = Context { key: key.clone(), tenure: Tenure::for_ever() };
         match self.messenger.poll_reports(&second_pair(), &context).await {
             Outcome::Done(batch) => {
                 let reports = batch.into_iter().flat_map(|batch| batch.reports);

@@ -12,7 +12,7 @@ use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, Lease, MemberPart, MemberView,
     NoticeKey, NoticeOutcome, NoticeWork, Operated, Operation, OrderView, ParcelOutcome,
-    ParcelWork, Permits, Result, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
+    ParcelWork, Permits, Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 
 use super::disk::Power;
@@ -212,6 +212,13 @@ impl Store for FaultyStore {
         now: Timestamp,
     ) -> Result<Written> {
         self.disturbed("settle-notice", self.inner.settle_notice(work, outcome, now)).await
+    }
+    async fn renew_leases(
+        &self,
+        held: Vec<(Row, i64)>,
+        until: Timestamp,
+    ) -> Result<Vec<(Row, i64)>> {
+        self.disturbed("renew-leases", self.inner.renew_leases(held, until)).await
     }
     async fn take_permits(&self, take: TakePermits) -> Result<Permits> {
         self.disturbed("take-permits", self.inner.take_permits(take)).await

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clockwork::Timestamp;
-use oms_core::call::{Brake, Context};
+use oms_core::call::{Brake, Context, Tenure};
 use oms_core::config::Config;
 use oms_core::env::{Env, Event, Hands};
 use oms_core::order::Order;
@@ -137,7 +137,7 @@ pub(super) fn hands_of_a_task() -> Hands {
 
 /// A call that nothing but its time-outs ends.
 fn context(key: String) -> Context {
-    Context { key, not_after: Timestamp::MAX }
+    Context { key, tenure: Tenure::for_ever() }
 }
 
 /// An order of which some parcels are not sent yet.

@@ -2,7 +2,7 @@
 //!
 //! Which parameters, and why:
 //! - Delays are measured against what they can miss. A caller waits 5 s for the next byte and 10 s
-//!   in all; a lease lasts 30 s. So [`WITHIN`] is noticed by nobody, [`BEYOND`] by the caller alone,
+//!   in all; a lease lasts 8 s, and is renewed by whoever lives. So [`WITHIN`] is noticed by nobody, [`BEYOND`] by the caller alone,
 //!   and [`LATE`] comes when a lease is over and the call was repeated. Nothing is later than what
 //!   the service is told to reckon with (`lateness_max`, 10 minutes).
 //! - A fault that answers is tried with the call processed and not. Answers that lie are left out,

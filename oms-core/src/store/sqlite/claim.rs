@@ -14,7 +14,7 @@ use super::row::{Columns, micros};
 use crate::order::Order;
 use crate::store::claiming::{self, UNREADABLE, VANISHED, nothing};
 use crate::store::{
-    About, Claim, Claimed, Intent, Lease, NoticeKey, NoticeWork, ParcelKey, ParcelWork,
+    About, Claim, Claimed, Intent, Lease, NoticeKey, NoticeWork, ParcelKey, ParcelWork, Row,
 };
 
 const NEXT_PARCEL: &str =
@@ -261,6 +261,36 @@ fn lease_notice(db: &Connection, work: &NoticeWork) -> Result<()> {
         work.lease.until.micros(),
     ])?;
     Ok(())
+}
+
+/// Puts off the ends of leases that are still held under their tokens; which they are.
+pub(super) fn renew(
+    db: &Connection,
+    held: Vec<(Row, i64)>,
+    until: Timestamp,
+) -> Result<Vec<(Row, i64)>> {
+    // A row whose order holds it back is not due, leased or not.
+    const PARCEL: &str = "UPDATE parcels
+        SET lease_until = ?4, due_at = CASE WHEN due_at IS NULL THEN NULL ELSE ?4 END
+        WHERE order_id = ?1 AND number = ?2 AND lease_token = ?3 AND lease_worker IS NOT NULL";
+    const NOTICE: &str = "UPDATE notices
+        SET lease_until = ?4, due_at = CASE WHEN due_at IS NULL THEN NULL ELSE ?4 END
+        WHERE order_id = ?1 AND event = ?2 AND lease_token = ?3 AND lease_worker IS NOT NULL";
+    let mut renewed = Vec::new();
+    for (row, token) in held {
+        let changed = match &row {
+            Row::Parcel(ParcelKey { order, number }) => {
+                db.prepare_cached(PARCEL)?.execute(params![order, number, token, until.micros()])?
+            }
+            Row::Notice(NoticeKey { order, event }) => {
+                db.prepare_cached(NOTICE)?.execute(params![order, event, token, until.micros()])?
+            }
+        };
+        if changed > 0 {
+            renewed.push((row, token));
+        }
+    }
+    Ok(renewed)
 }
 
 #[cfg(test)]
