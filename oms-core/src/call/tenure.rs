@@ -39,7 +39,7 @@ impl Tenure {
     }
 
     /// Waits until it has ended.
-    pub(super) async fn over(&self, clock: &dyn Clock) {
+    pub(crate) async fn over(&self, clock: &dyn Clock) {
         while !self.is_over(clock.now()) {
             match self.end() {
                 Timestamp::MAX => std::future::pending().await,

@@ -108,14 +108,12 @@ impl Tokens {
     /// The day's token.
     ///
     /// # Errors
-    /// [`NotNow`] when there is none and none can be had in time.
+    /// [`NotNow`] when there is none and none can be had within the lease.
     pub(super) async fn token(&self, hands: &Hands, context: &Context) -> Result<Token, NotNow> {
-        // So long may the one before wait for its permit and its answer.
-        let patience_ends = self.clock.now() + self.permit_wait + self.deadline;
         let mut slot = tokio::select! {
             biased;
             slot = self.slot.lock() => slot,
-            () = self.clock.sleep_until(patience_ends) => {
+            () = context.tenure.over(&*self.clock) => {
                 return Err(NotNow::new("another task is asking for the token", None));
             }
         };

@@ -258,8 +258,8 @@ mod tests {
         let left = |taken: Option<u64>| {
             let died = Builder::clean(1)
                 .plan(|plan| plan.expect.taken_over_within = Some(Duration::from_secs(10)))
-                .call_begins(0, 8, "RegBook", "ORD-1/1", 100)
-                .crash(0, 200);
+                .call_begins(0, 8, "RegBook", "ORD-1/1", 400)
+                .crash(0, 500);
             let what = ("ORD-1/1".to_owned(), "intended".to_owned());
             let event = Event::LeaseTaken { what: what.0, state: what.1 };
             let died = match taken {
@@ -268,8 +268,8 @@ mod tests {
             };
             check(&died.evidence())
         };
-        assert_eq!(left(Some(10_200)), Finding::default());
-        let late = said(&left(Some(10_201)));
+        assert_eq!(left(Some(10_500)), Finding::default());
+        let late = said(&left(Some(10_501)));
         assert!(late.starts_with("ORD-1/1 was left behind at"), "{late}");
         assert!(late.ends_with("not within 10s"), "{late}");
         assert!(said(&left(None)).contains("not taken over"));

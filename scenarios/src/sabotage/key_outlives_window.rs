@@ -13,7 +13,7 @@ pub(super) const SABOTAGE: Sabotage = Sabotage {
     why: "`idempotencyTtl: 24` is meant as a day and counts seconds: a resend after half a minute \
           comes to a gateway that has forgotten the key",
     breaks: "no-double-notification",
-    seen_in: &["crash-around-calls"],
+    seen_in: &["message-reply-lost"],
     seams: |env, _| {
         let shorten = |fields: &mut Fields| {
             fields.insert("idempotencyTtl".to_owned(), Value::from(24));
