@@ -8,9 +8,9 @@
 //! told is a drill's, divided by the drill's pace.
 //!
 //! What a server that is killed keeps: every message whose publisher had its answer, and the ids by
-//! which it knows repeats. It may forget the last acknowledgements; those messages come again. The
-//! operating system must survive: the server syncs its files every two minutes, unless it is told to
-//! sync always (from 2.10 on).
+//! which it knows repeats. It may forget acknowledgements: one of two seconds before was seen to come
+//! again (2.9.10). The operating system must survive: the server syncs its files every two minutes,
+//! unless it is told to sync always (from 2.10 on).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
