@@ -1,10 +1,11 @@
-//! `oms serve | ingest | list | status | retry | resolve | cancel | migrate`.
+//! `oms serve | ingest | list | status | retry | resolve | cancel | prune | migrate`.
 //!
 //! Exit codes: 0 done · 1 refused · 2 usage, or a file, setting or address that cannot be used ·
 //! 70 internal.
 
 mod ingest;
 mod operate;
+mod prune;
 mod serve;
 mod show;
 mod store_url;
@@ -72,6 +73,8 @@ enum Command {
     Cancel(operate::OperateArgs),
     /// States what truly happened to a parked parcel
     Resolve(operate::ResolveArgs),
+    /// Forgets orders that are at their end and old, but not that they were there
+    Prune(prune::PruneArgs),
     /// Brings the database to this program's schema; safe to repeat
     Migrate(StoreArgs),
 }
@@ -226,6 +229,7 @@ fn run(cli: Cli, rig: &Rig, out: &mut dyn Write) -> Result<u8, Error> {
             Command::Retry(args) => operate::retry(args, clock, out).await,
             Command::Cancel(args) => operate::cancel(args, clock, out).await,
             Command::Resolve(args) => operate::resolve(args, clock, out).await,
+            Command::Prune(args) => prune::prune(args, clock, out).await,
             Command::Migrate(args) => migrate(&args, clock, out).await,
         }
     })

@@ -13,10 +13,12 @@ pub mod group_commit;
 mod patience;
 pub mod postgres;
 mod quota;
+mod retention;
 pub mod sqlite;
 mod view;
 
 pub use patience::{Patience, patiently};
+pub use retention::{Page, Prune, Pruned};
 pub use view::{Census, Filter, MemberView, NoticeView, OrderView, ParcelView, Rows, Transition};
 
 use std::fmt;
@@ -652,6 +654,9 @@ pub trait Store: Send + Sync {
     /// Whether some message has no report yet that was accepted after `since`, or may have been: of
     /// one whose answer was lost, the report is the only other proof.
     async fn awaits_reports(&self, since: Timestamp) -> Result<bool>;
+
+    /// Forgets one page of what is at its end and old. Repeated, it finds nothing more there.
+    async fn prune(&self, prune: &Prune) -> Result<Pruned>;
 
     /// An operator's action, with its audit row.
     async fn operate(&self, operation: Operation) -> Result<Operated>;

@@ -57,6 +57,17 @@ fn migrating_makes_a_database_and_can_be_repeated() {
 }
 
 #[test]
+fn what_is_young_is_not_pruned() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("oms.db");
+    assert_eq!(oms(&["migrate", "--store", arg(&store)]).code, 0);
+    let pruned = oms(&["prune", "--store", arg(&store), "--older-than", "30d", "--format", "json"]);
+    assert_eq!(pruned.code, 0, "{pruned:?}");
+    let told: Value = serde_json::from_str(&pruned.out).unwrap();
+    assert_eq!((&told["orders"], &told["entries"]), (&0.into(), &0.into()), "{pruned:?}");
+}
+
+#[test]
 fn a_slip_in_the_databases_name_is_told_and_makes_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("omms.db");
@@ -99,6 +110,7 @@ fn wrong_usage_is_code_2_and_help_is_code_0() {
             "0",
         ],
         &["list", "--store", "x.db", "--clock", "tomorrow"],
+        &["prune", "--store", "x.db", "--older-than", "1d"],
     ] {
         let told = oms(args);
         assert_eq!(told.code, 2, "{args:?} {told:?}");
@@ -107,7 +119,9 @@ fn wrong_usage_is_code_2_and_help_is_code_0() {
     }
     let help = oms(&["--help"]);
     assert_eq!(help.code, 0);
-    for name in ["serve", "ingest", "list", "status", "retry", "cancel", "resolve", "migrate"] {
+    for name in
+        ["serve", "ingest", "list", "status", "retry", "cancel", "resolve", "prune", "migrate"]
+    {
         assert!(help.out.contains(&format!("  {name} ")), "{name} in {}", help.out);
     }
     let serve = oms(&["serve", "--help"]);

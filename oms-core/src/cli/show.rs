@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::Args;
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use super::{Error, Format, StoreArgs};
 use crate::http::OrderBody;
-use crate::state::{NoticeState, OrderState, ParcelState};
+use crate::state::{NoticeState, OrderState, ParcelState, UnknownState};
 use crate::store::{Census, Filter, OrderView, Patience, patiently};
 
 /// Orders fetched at once.
@@ -20,9 +21,9 @@ const PAGE: usize = 500;
 pub(super) struct ListArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// Only orders in this state
+    /// Only orders in this state, or with a parcel in it where no order can be (unknown)
     #[arg(long, value_name = "STATE")]
-    state: Option<OrderState>,
+    state: Option<AnyState>,
     /// Only orders with a parcel in this state
     #[arg(long, value_name = "STATE")]
     parcel_state: Option<ParcelState>,
@@ -35,6 +36,22 @@ pub(super) struct ListArgs {
     /// How the answer looks
     #[arg(long, default_value = "human")]
     format: Format,
+}
+
+/// A state of an order; or of a parcel, where no order can be in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AnyState {
+    Order(OrderState),
+    Parcel(ParcelState),
+}
+
+impl FromStr for AnyState {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<AnyState, UnknownState> {
+        let order = text.parse().map(AnyState::Order);
+        order.or_else(|told| text.parse().map(AnyState::Parcel).map_err(|_| told))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -52,8 +69,12 @@ pub(super) async fn list(
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
     let store = super::open_existing(&args.store, clock.clone()).await?;
-    let mut filter =
-        Filter { state: args.state, parcel_state: args.parcel_state, after: args.after, limit: 0 };
+    let (state, parcel_state) = match args.state {
+        Some(AnyState::Order(state)) => (Some(state), args.parcel_state),
+        Some(AnyState::Parcel(state)) => (None, args.parcel_state.or(Some(state))),
+        None => (None, args.parcel_state),
+    };
+    let mut filter = Filter { state, parcel_state, after: args.after, limit: 0 };
     let mut left = args.limit;
     while left > 0 {
         filter.limit = left.min(PAGE);
@@ -147,6 +168,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_state_that_only_parcels_have_lists_their_orders() {
+        assert_eq!("attention".parse(), Ok(AnyState::Order(OrderState::Attention)));
+        assert_eq!("unknown".parse(), Ok(AnyState::Parcel(ParcelState::Unknown)));
+        assert!("lost".parse::<AnyState>().is_err());
+    }
 
     #[test]
     fn a_status_names_what_there_is_and_the_oldest_unknown() {

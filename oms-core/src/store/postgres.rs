@@ -24,6 +24,7 @@ mod ingest;
 mod members;
 mod migrate;
 mod operate;
+mod prune;
 mod query;
 mod quota;
 mod records;
@@ -44,8 +45,8 @@ use super::group_commit::Watch;
 use super::sqlite::Options;
 use super::{
     Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Row,
-    Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
+    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 use crate::env::{Hands, TaskId, current_task};
 use crate::member::Member;
@@ -252,6 +253,12 @@ impl Store for PostgresStore {
         let mut read = self.read("awaits-reports").await?;
         let done = reports::awaited(read.db(), since).await;
         read.end(done).await
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        let mut write = self.write("prune").await?;
+        let done = prune::prune(write.db(), prune).await;
+        write.end(done).await
     }
 
     async fn operate(&self, operation: Operation) -> Result<Operated> {

@@ -19,6 +19,7 @@ mod members;
 mod migrate;
 mod notices;
 mod operate;
+mod prune;
 mod query;
 mod quota;
 mod records;
@@ -44,8 +45,8 @@ use super::group_commit::{
 };
 use super::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Row,
-    Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
+    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 use crate::env::{Event, Hands, Observer, current_task};
 use crate::member::Member;
@@ -358,6 +359,11 @@ impl Store for SqliteStore {
 
     async fn awaits_reports(&self, since: Timestamp) -> Result<bool> {
         self.read("awaits-reports", move |db| reports::awaited(db, since)).await
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        let prune = prune.clone();
+        self.write("prune", move |db, _| prune::prune(db, &prune)).await
     }
 
     async fn operate(&self, operation: Operation) -> Result<Operated> {

@@ -12,6 +12,7 @@ mod notices;
 mod operator;
 mod parcels;
 mod postgres;
+mod pruning;
 mod quota;
 mod random;
 mod reading;
@@ -176,6 +177,12 @@ on_every_driver! {
         orders_are_listed_by_id_page_by_page_and_by_state,
         a_census_counts_everything,
         rows_tell_everything_in_order,
+    }
+    pruning {
+        an_old_order_at_its_end_is_forgotten_and_known_again,
+        what_is_young_or_under_way_is_kept,
+        many_are_forgotten_page_by_page,
+        members_are_kept,
     }
     members {
         a_member_is_kept_whole_with_its_welcome_in_the_outbox,

@@ -10,8 +10,8 @@ use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Row,
-    Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
+    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 
 /// Fails the first `failures` calls with `error`.
@@ -106,6 +106,10 @@ impl Store for Flaky {
 
     async fn awaits_reports(&self, since: Timestamp) -> Result<bool> {
         self.answer(self.inner.awaits_reports(since)).await
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        self.answer(self.inner.prune(prune)).await
     }
 
     async fn operate(&self, operation: Operation) -> Result<Operated> {

@@ -9,8 +9,8 @@ use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Result, Row,
-    Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
+    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
 };
 
 /// The use cases that a bug may replace; the others go straight through.
@@ -167,6 +167,9 @@ impl<T: Tap> Store for TappedStore<T> {
     }
     async fn awaits_reports(&self, since: Timestamp) -> Result<bool> {
         self.inner.awaits_reports(since).await
+    }
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        self.inner.prune(prune).await
     }
     async fn operate(&self, operation: Operation) -> Result<Operated> {
         self.tap.operate(self.inner.as_ref(), operation).await

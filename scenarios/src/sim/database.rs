@@ -12,7 +12,8 @@ use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, Lease, MemberPart, MemberView,
     NoticeKey, NoticeOutcome, NoticeWork, Operated, Operation, OrderView, ParcelOutcome,
-    ParcelWork, Permits, Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
+    ParcelWork, Permits, Prune, Pruned, Result, Row, Rows, SignedUp, Store, TakePermits,
+    UnitOfWork, Written,
 };
 
 use super::disk::Power;
@@ -231,6 +232,9 @@ impl Store for FaultyStore {
     }
     async fn awaits_reports(&self, since: Timestamp) -> Result<bool> {
         self.disturbed("awaits-reports", self.inner.awaits_reports(since)).await
+    }
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        self.disturbed("prune", self.inner.prune(prune)).await
     }
     async fn operate(&self, operation: Operation) -> Result<Operated> {
         self.disturbed("operate", self.inner.operate(operation)).await

@@ -12,6 +12,8 @@ pub(super) enum Failure {
     Engine(sqlx::Error),
     /// A row holds what this program never writes, or would have to.
     Corrupt(Corrupt),
+    /// Others were in the way: asked again, it is another answer.
+    Busy,
 }
 
 /// A `Result` inside a use case.
@@ -40,6 +42,7 @@ impl Failure {
         match self {
             Failure::Engine(error) => before_commit(&error, op),
             Failure::Corrupt(Corrupt { table, reason }) => Error::Corrupt { table, reason },
+            Failure::Busy => Error::Busy { op },
         }
     }
 }

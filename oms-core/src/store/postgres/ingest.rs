@@ -3,7 +3,7 @@
 use clockwork::Timestamp;
 use sqlx::PgConnection;
 
-use super::failure::Result;
+use super::failure::{Failure, Result};
 use super::records::log;
 use super::row::Columns;
 use crate::order::{Order, hash_of};
@@ -23,7 +23,9 @@ pub(super) async fn ingest(
     let state = if rejection.is_some() { OrderState::Rejected } else { OrderState::Accepted };
     let sql =
         "INSERT INTO orders (id, state, content, content_hash, reason, created_at, updated_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (id) DO NOTHING";
+               SELECT $1, $2, $3, $4, $5, $6, $6
+               WHERE NOT EXISTS (SELECT 1 FROM pruned WHERE order_id = $1)
+               ON CONFLICT (id) DO NOTHING";
     let row = sqlx::query(sql).bind(&order.id).bind(state.as_str()).bind(content).bind(&hash);
     let row = row.bind(rejection).bind(now.micros());
     if row.execute(&mut *db).await?.rows_affected() == 0 {
@@ -43,9 +45,10 @@ pub(super) async fn ingest(
     Ok(Ingested::Created(state))
 }
 
-/// State and hash of the order that is there already.
+/// State and hash of the order that is there already, or was.
 async fn kept(db: &mut PgConnection, id: &str) -> Result<(OrderState, String)> {
-    let sql = "SELECT state, content_hash FROM orders WHERE id = $1";
+    let sql = "SELECT state, content_hash FROM orders WHERE id = $1
+               UNION ALL SELECT state, content_hash FROM pruned WHERE order_id = $1";
     let row = sqlx::query(sql).bind(id).fetch_one(db).await?;
     let row = Columns::new(&row, "orders");
     Ok((row.state(0)?, row.text(1)?))
@@ -58,10 +61,15 @@ async fn plan_parcels(
     edges: &mut Vec<Edge>,
 ) -> Result<()> {
     let sql = "INSERT INTO parcels (order_id, number, state, due_at)
-               SELECT $1, number, $2, $3 FROM generate_series(1, $4::bigint) AS number";
+               SELECT $1, number, $2, $3 FROM generate_series(1, $4::bigint) AS number
+               WHERE NOT EXISTS (SELECT 1 FROM pruned WHERE order_id = $1)";
     let planned = ParcelState::Planned.as_str();
     let row = sqlx::query(sql).bind(&order.id).bind(planned).bind(now.micros());
-    row.bind(i64::from(order.parcels())).execute(db).await?;
+    let planned_now = row.bind(i64::from(order.parcels())).execute(db).await?.rows_affected();
+    if planned_now == 0 {
+        // Forgotten while we waited to write it: asked again, it is known.
+        return Err(Failure::Busy);
+    }
     for number in 1..=order.parcels() {
         let key = ParcelKey { order: order.id.clone(), number }.to_string();
         edges.push(Edge { entity: "parcel", key, from: None, to: planned, by: By::Core });

@@ -18,11 +18,12 @@ const STATEMENTS_MAX: usize = 128;
 const PAGE_IN_MEMORY_BYTES: u32 = 1024;
 
 /// Empties every table, each at one stroke.
-const WIPE: [&str; 13] = [
+const WIPE: [&str; 14] = [
     "BEGIN",
     "DELETE FROM parcels",
     "DELETE FROM notices",
     "DELETE FROM orders",
+    "DELETE FROM pruned",
     "DELETE FROM reports",
     "DELETE FROM transitions",
     "DELETE FROM quotas",

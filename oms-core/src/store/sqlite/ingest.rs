@@ -22,7 +22,9 @@ pub(super) fn ingest(
     let state = if rejection.is_some() { OrderState::Rejected } else { OrderState::Accepted };
     let sql =
         "INSERT INTO orders (id, state, content, content_hash, reason, created_at, updated_at)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (id) DO NOTHING";
+               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6
+               WHERE NOT EXISTS (SELECT 1 FROM pruned WHERE order_id = ?1)
+               ON CONFLICT (id) DO NOTHING";
     let row = params![order.id, state.as_str(), content, hash, rejection, now.micros()];
     if db.prepare_cached(sql)?.execute(row)? == 0 {
         let (state, kept) = kept(db, &order.id)?;
@@ -41,9 +43,10 @@ pub(super) fn ingest(
     Ok(Ingested::Created(state))
 }
 
-/// State and hash of the order that is there already.
+/// State and hash of the order that is there already, or was.
 fn kept(db: &Connection, id: &str) -> Result<(OrderState, String)> {
-    let sql = "SELECT state, content_hash FROM orders WHERE id = ?1";
+    let sql = "SELECT state, content_hash FROM orders WHERE id = ?1
+               UNION ALL SELECT state, content_hash FROM pruned WHERE order_id = ?1";
     let columns = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?));
     let (state, hash) = db.prepare_cached(sql)?.query_row([id], columns)?;
     let state = state.parse::<OrderState>();
