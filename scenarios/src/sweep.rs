@@ -69,6 +69,8 @@ pub enum Family {
     Call,
     /// An operation of the store.
     Commit,
+    /// A message on its way through the broker.
+    Queue,
     /// A node dies at a scheduling point.
     Crash,
     /// A node stands still at a scheduling point.
@@ -82,6 +84,7 @@ impl fmt::Display for Family {
         f.write_str(match self {
             Family::Call => "call",
             Family::Commit => "commit",
+            Family::Queue => "queue",
             Family::Crash => "crash",
             Family::Stall => "stall",
             Family::PowerCut => "power cut",

@@ -16,7 +16,7 @@ use crate::evidence::Evidence;
 use crate::history::{FinalReads, History, Mode, Record, Step};
 use crate::plan::{MESSENGER_ENDPOINTS, Plan, Site};
 use crate::promises::Finding;
-use crate::queue::Kept;
+use crate::queue::{Hit, Kept};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -126,6 +126,23 @@ impl Builder {
         let (topic, id, delivered) = (topic.to_owned(), id.to_owned(), vec![published]);
         let kept = Kept { topic, id, published, delivered, acked: None, dead: None };
         self.history.reads.queue.get_or_insert_default().messages.push(kept);
+        self
+    }
+
+    /// The broker handed out again what it keeps.
+    pub fn delivered_again(mut self, id: &str, ms: u64) -> Builder {
+        let at = self.at(ms);
+        let kept = self.history.reads.queue.iter_mut().flat_map(|queue| &mut queue.messages);
+        kept.filter(|kept| kept.id == id).for_each(|kept| kept.delivered.push(at));
+        self
+    }
+
+    /// A fault hit what was done with a message.
+    pub fn hit_queue(mut self, kind: Kind, operation: &str, id: &str, ms: u64) -> Builder {
+        let by = FaultHit { index: 0, kind, why: "nth 1".to_owned() };
+        let (operation, id) = (operation.to_owned(), id.to_owned());
+        let hit = Hit { at: self.at(ms), operation, id, by };
+        self.history.reads.queue.get_or_insert_default().hits.push(hit);
         self
     }
 

@@ -57,6 +57,57 @@ fn a_service_that_takes_unknown_for_failed_is_convicted() {
     assert_eq!(again, format!("cargo drill run booking-reply-lost {flags}"));
 }
 
+/// A lost reply and a refused message.
+const WAYS: &str = r#"
+version = 1
+name = "ways"
+why = "The ways of the texts, live: a booking's reply is lost, and a message is refused."
+
+[workload]
+orders = 4
+over = "2s"
+
+[world]
+patience = "3m"
+
+[[fault]]
+kind = "reset-after"
+on = "carrier"
+endpoint = "RegBook"
+key = "ORD-2-1"
+
+[[fault]]
+kind = "refuse"
+on = "messenger"
+endpoint = "send/omni"
+key = "ORD-3:shipped"
+
+[expect]
+completed = 3
+notify-failed = 1
+"#;
+
+#[test]
+fn the_ways_of_the_texts_break_live_what_they_break_simulated() {
+    let folder = Folder::new();
+    folder.write("ways.toml", WAYS);
+    // Live, there is no second run that would tell what the healthy orders take without the bad.
+    let of_both = |result: &Value| {
+        let promises = result["promises"].as_array().unwrap().iter();
+        let fallen = promises.filter(|promise| promise["verdict"] == "violated");
+        let fallen: Vec<Value> = fallen.map(|promise| promise["id"].clone()).collect();
+        let fallen = fallen.into_iter().filter(|id| id != "one-bad-order-blocks-none");
+        (result["orders"].clone(), fallen.collect::<Vec<Value>>())
+    };
+    for strategy in ["requires-new", "outbox", "call-last"] {
+        let line = format!("ways.toml --strategy {strategy}");
+        let simulated = folder.drill(&format!("run {line} --format json")).exits(1).json();
+        let (orders, fallen) = of_both(&simulated["drills"][0]);
+        assert!(fallen.contains(&"books-agree".into()), "{strategy}: {fallen:?}");
+        assert_eq!(of_both(&live(&folder, &line, 1)), (orders, fallen), "{strategy}");
+    }
+}
+
 #[test]
 fn the_eleventh_of_eleven_requests_gets_no_connection_of_ten() {
     let result = live(&Folder::new(), "pool-exhaustion", 0);

@@ -43,6 +43,31 @@ fn every_fault_at_every_place_of_one_order_is_run_counted_and_held() {
     assert_eq!(answer["verdict"], "held");
 }
 
+/// An event is published at four places and handled at four; each of them can be hit.
+#[test]
+fn a_strategy_with_a_queue_is_swept_with_its_faults_too_and_each_of_them_fires() {
+    let strategy = Some("event-for-the-other-service".to_owned());
+    let base = Base::of(&Options { strategy, ..options(1, 1) }, 0).unwrap();
+    let of_queue = base.singles.iter().filter(|single| single.family == Family::Queue);
+    let mut kinds: BTreeSet<Kind> = BTreeSet::new();
+    let mut fallen: BTreeSet<&str> = BTreeSet::new();
+    for single in of_queue {
+        kinds.insert(single.fault.kind);
+        let trial = Trials::default().run(&base.schedule(&[single])).unwrap();
+        let faults = &trial.judgement.faults;
+        assert!(faults.iter().all(|fault| !fault.is_missing()), "{:?}", single.fault);
+        fallen.extend(trial.fallen());
+    }
+    let all: BTreeSet<Kind> =
+        Kind::ALL.iter().copied().filter(|kind| kind.target() == Target::Queue).collect();
+    assert_eq!(kinds, all);
+    // Lost, an order waits for ever; repeated, it is told or booked again.
+    assert!(fallen.contains("everything-settles"), "{fallen:?}");
+    assert!(fallen.contains("no-double-notification"), "{fallen:?}");
+    let without = Base::of(&options(1, 1), 0).unwrap();
+    assert!(without.singles.iter().all(|single| single.family != Family::Queue));
+}
+
 #[test]
 fn a_planted_bug_is_convicted_and_ends_the_sweep() {
     let sabotage = Some("outbox-dropped".to_owned());

@@ -13,7 +13,7 @@ use crate::store::{Action, Operated, Operation, Patience, patiently};
 
 #[derive(Debug, Args)]
 pub(super) struct OperateArgs {
-    /// The order
+    /// The order; to retry a member's welcome message, `member:` and the member's id
     id: String,
     /// Who does it; the audit keeps the name
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -91,6 +91,13 @@ async fn operate(
                     json!({ "id": args.id, "state": state, "state_name": state.korean() })
                         .to_string()
                 }
+            };
+            (0, told)
+        }
+        Operated::MessageQueued => {
+            let told = match args.format {
+                Format::Human => format!("{}: its message is sent again", args.id),
+                Format::Json => json!({ "id": args.id, "message": "queued" }).to_string(),
             };
             (0, told)
         }

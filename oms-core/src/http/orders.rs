@@ -105,7 +105,8 @@ pub(super) async fn cancel(
             };
             Ok((status, Json(standing(&order, state))).into_response())
         }
-        Operated::NotFound => Err(Problem::UnknownOrder),
+        // A member is not called back.
+        Operated::NotFound | Operated::MessageQueued => Err(Problem::UnknownOrder),
         Operated::Refused(why) => Err(Problem::NotNow { why }),
     }
 }

@@ -12,7 +12,7 @@ mod reports;
 mod rest;
 mod settle;
 
-pub(super) use operate::action_name;
+pub(super) use operate::{action_name, answer_name, answer_of};
 pub(super) use records::{Edge, Lease, Notice, OrderRecord, Parcel};
 pub(super) use settle::Right;
 
@@ -103,6 +103,11 @@ impl Aggregate {
     pub(super) fn notice(&self, event: &str) -> Result<usize> {
         let found = self.notices.iter().position(|notice| notice.event == event);
         found.ok_or_else(|| Corrupt::new("notices", format!("{}:{event} missing", self.id())))
+    }
+
+    /// Whether there is any notification of it.
+    pub(super) fn has_notices(&self) -> bool {
+        !self.notices.is_empty()
     }
 
     fn id(&self) -> &str {

@@ -189,6 +189,7 @@ on_every_driver! {
         the_same_sign_up_again_changes_nothing_and_another_of_its_id_or_phone_is_refused,
         a_welcome_is_claimed_sent_and_reported_as_any_notification,
         a_welcome_left_behind_is_unknown_and_its_old_holder_is_fenced_off,
+        an_operator_has_a_welcome_sent_again_that_failed_and_no_other,
         a_member_and_an_order_of_one_id_are_two_things,
         a_unit_of_work_keeps_the_parts_that_it_is_told_to_all_or_none,
     }

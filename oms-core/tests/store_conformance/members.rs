@@ -3,8 +3,8 @@
 use oms_core::member::Member;
 use oms_core::state::NoticeState;
 use oms_core::store::{
-    About, DeliveryReport, MemberPart, MemberView, NoticeOutcome, NoticeWork, SignedUp, Store,
-    Tries, Written,
+    About, Action, DeliveryReport, MemberPart, MemberView, NoticeOutcome, NoticeWork, Operated,
+    Operation, SignedUp, Store, Tries, Written,
 };
 
 use crate::support::{LEASE, at, claim, hands, order, sent, walked};
@@ -100,6 +100,28 @@ pub async fn a_welcome_left_behind_is_unknown_and_its_old_holder_is_fenced_off(s
     store.settle_notice(&again, given_up, at(after + 6)).await.unwrap();
     assert_eq!(store.census().await.unwrap().welcomes, 0, "at rest, and the member stays");
     assert_eq!(view(store, "MEM-1").await.notices[0].reason.as_deref(), Some("enough"));
+}
+
+pub async fn an_operator_has_a_welcome_sent_again_that_failed_and_no_other(store: &dyn Store) {
+    let operate = |action, seconds| {
+        let (order, by) = ("member:MEM-1".to_owned(), "kim".to_owned());
+        store.operate(Operation { order, action, by, now: at(seconds) })
+    };
+    assert_eq!(operate(Action::Retry, 0).await.unwrap(), Operated::NotFound);
+    store.sign_up(&first(), at(0)).await.unwrap();
+    let refused = |operated| matches!(operated, Operated::Refused(_));
+    assert!(refused(operate(Action::Retry, 1).await.unwrap()), "nothing has failed");
+    assert_eq!(operate(Action::Cancel, 1).await.unwrap(), Operated::NotFound);
+    let refusal = NoticeOutcome::Refused { reason: "blocked".to_owned() };
+    store.settle_notice(&welcome(store, 1).await, refusal, at(2)).await.unwrap();
+    for again in [3, 3] {
+        assert_eq!(operate(Action::Retry, again).await.unwrap(), Operated::MessageQueued);
+    }
+    let walk = ["queued", "sending", "refused", "queued", "sending", "sent"];
+    assert_eq!(walked(store, "member:MEM-1:welcome").await, walk[..4], "and only once");
+    store.settle_notice(&welcome(store, 3).await, sent("M1"), at(4)).await.unwrap();
+    assert_eq!(walked(store, "member:MEM-1:welcome").await, walk);
+    assert!(refused(operate(Action::Retry, 5).await.unwrap()), "it was sent");
 }
 
 pub async fn a_member_and_an_order_of_one_id_are_two_things(store: &dyn Store) {

@@ -138,6 +138,8 @@ fn offset(since: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use faults::Kind;
+
     use super::*;
     use crate::testing::Builder;
 
@@ -155,6 +157,23 @@ mod tests {
         let end = story.last().unwrap();
         assert!(end.starts_with("In the end ORD-1 is completed, parcel 1 booked as"), "{end}");
         assert!(end.contains("holds 650000000011 and 650000000999"), "{end}");
+    }
+
+    #[test]
+    fn what_the_broker_did_is_told_and_what_it_did_for_other_orders_is_not() {
+        let evidence = Builder::clean(2)
+            .kept("order-shipped", "ORD-1:6500", 100)
+            .kept("order-shipped", "ORD-2:6501", 110)
+            .hit_queue(Kind::AckLost, "ack", "ORD-1:6500", 300)
+            .delivered_again("ORD-1:6500", 30_000)
+            .message("ORD-1:shipped", "주문 ORD-1 운송장번호 6500", 30_100)
+            .evidence();
+        let told = story(&evidence, "no-double-notification");
+        let says = |text: &str| told.iter().any(|line| line.ends_with(text));
+        assert!(says("00.100 the broker keeps `order-shipped` ORD-1:6500"), "{told:#?}");
+        assert!(says("ack-lost hit ack of ORD-1:6500: the broker never hears of it"), "{told:#?}");
+        assert!(says("30.000 `order-shipped` ORD-1:6500 is delivered again"), "{told:#?}");
+        assert!(!told.iter().any(|line| line.contains("ORD-2:6501")), "{told:#?}");
     }
 
     #[test]

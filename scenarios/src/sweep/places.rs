@@ -1,5 +1,5 @@
-//! Where faults can hit: every call, every operation of the store, every scheduling point of one
-//! order of events.
+//! Where faults can hit: every call, every operation of the store and of the queue, every scheduling
+//! point of one order of events.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use oms_core::env::Event;
 use super::{Error, power};
 use crate::history::What;
 use crate::plan::{Plan, Site};
+use crate::queue::Ledger;
 use crate::sim::{self, Run};
 
 /// What one order of events offers to faults.
@@ -17,6 +18,8 @@ pub struct Places {
     pub calls: Vec<CallPlace>,
     /// Every use of an operation of the store that opens a transaction.
     pub commits: Vec<CommitPlace>,
+    /// Every operation on a message; none of a strategy that has no queue.
+    pub messages: Vec<MessagePlace>,
     /// Scheduling points of each node.
     pub points: Vec<u64>,
     /// Operations of the disk.
@@ -43,6 +46,28 @@ pub struct CommitPlace {
     pub operation: &'static str,
     /// The how-manieth use of it, from 1.
     pub nth: u64,
+}
+
+/// One operation on a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessagePlace {
+    /// The operation: one of [`queue::OPERATIONS`](crate::queue::OPERATIONS).
+    pub operation: &'static str,
+    /// The how-manieth of them, from 1.
+    pub nth: u64,
+}
+
+/// Without faults nothing is refused, so nothing is asked for again.
+fn messages(ledger: &Ledger) -> Vec<MessagePlace> {
+    let (published, acked) =
+        (ledger.messages.len(), ledger.messages.iter().filter(|kept| kept.acked.is_some()).count());
+    let delivered = ledger.messages.iter().map(|kept| kept.delivered.len()).sum();
+    [("publish", published), ("deliver", delivered), ("ack", acked)]
+        .into_iter()
+        .flat_map(|(operation, uses)| {
+            (1..=uses as u64).map(move |nth| MessagePlace { operation, nth })
+        })
+        .collect()
 }
 
 impl Places {
@@ -76,6 +101,8 @@ impl Places {
         let commits = writing
             .flat_map(|(operation, uses)| (1..=*uses).map(|nth| CommitPlace { operation, nth }));
         let (commits, points) = (commits.collect(), seen.points);
-        Ok(Places { calls, commits, points, disk_operations: power::io_operations(plan)? })
+        let messages = history.reads.queue.as_ref().map(messages).unwrap_or_default();
+        let disk_operations = power::io_operations(plan)?;
+        Ok(Places { calls, commits, messages, points, disk_operations })
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use faults::{Fault, Kind, Target, When};
 
-use super::places::{CallPlace, CommitPlace, Places};
+use super::places::{CallPlace, CommitPlace, MessagePlace, Places};
 use super::{Family, Single, power};
 use crate::plan::Site;
 
@@ -52,7 +52,8 @@ pub(super) fn all(places: &Places) -> Vec<Single> {
         fault: power::cut_at(operation),
         refuses: None,
     });
-    calls.chain(commits).chain(crashes).chain(stalls).chain(cuts).collect()
+    let messages = places.messages.iter().flat_map(at_message);
+    calls.chain(commits).chain(messages).chain(crashes).chain(stalls).chain(cuts).collect()
 }
 
 /// Every fault that fits one call.
@@ -63,7 +64,6 @@ fn at_call(call: &CallPlace, nodes: usize) -> Vec<Single> {
             Target::Call => variants(kind),
             Target::Connection => vec![Fault::new(kind)],
             Target::Node => falls(kind, nodes),
-            // The recommended flow, which is swept, needs no queue.
             Target::Store | Target::Queue => Vec::new(),
         };
         singles.extend(of_kind.into_iter().map(|fault| addressed(fault, call)));
@@ -150,4 +150,35 @@ fn at_commit(commit: &CommitPlace) -> Vec<Single> {
         Single { family: Family::Commit, fault, refuses: None }
     };
     stores.map(single).collect()
+}
+
+/// Every fault of the queue at one of its operations.
+fn at_message(place: &MessagePlace) -> Vec<Single> {
+    let here = |kind: &&Kind| {
+        kind.target() == Target::Queue
+            && kind.endpoint().is_none_or(|operation| operation == place.operation)
+    };
+    let single = |fault: Fault| {
+        let endpoint = fault.kind.endpoint().is_none().then(|| place.operation.to_owned());
+        let on = Some(Site::Queue.as_str().to_owned());
+        let fault = Fault { on, endpoint, nth: Some(place.nth), ..fault };
+        Single { family: Family::Queue, fault, refuses: None }
+    };
+    Kind::ALL.iter().filter(here).flat_map(|kind| of_queue(*kind)).map(single).collect()
+}
+
+/// A fault of the queue with all its parameters. What is held back or comes once more does so before
+/// its consumer gives up its first delivery, and after.
+fn of_queue(kind: Kind) -> Vec<Fault> {
+    let plain = || Fault::new(kind);
+    let times = [WITHIN, STALL].map(|by| Fault { by: Some(by), ..plain() });
+    let both = |fault: &Fault| {
+        [true, false].map(|processed| Fault { processed: Some(processed), ..fault.clone() })
+    };
+    match kind {
+        Kind::PublishUnknown => both(&plain()).to_vec(),
+        Kind::BrokerRestart => times.iter().flat_map(both).collect(),
+        Kind::Redeliver | Kind::Reorder => times.to_vec(),
+        _ => vec![plain()],
+    }
 }

@@ -1,12 +1,12 @@
-//! What a person does to an order.
+//! What a person does to an order, or to a member's messages.
 
 use clockwork::Timestamp;
 
 use super::settle::become_known;
-use super::{Aggregate, Result};
+use super::{Aggregate, Notice, Result};
 use crate::policy::OrderPolicy;
-use crate::state::{By, NoticeState, OrderState, ParcelState};
-use crate::store::Action;
+use crate::state::{By, NoticeState, OrderState, ParcelState, UnknownState};
+use crate::store::{Action, Operated};
 
 /// Why an action is not done.
 type Refusal = String;
@@ -18,16 +18,20 @@ impl Aggregate {
         policy: &dyn OrderPolicy,
         action: &Action,
         now: Timestamp,
-    ) -> Result<Option<Refusal>> {
+    ) -> Result<Operated> {
+        if self.of_member {
+            return retry_messages(self, now);
+        }
         let refused = match *action {
             Action::Retry => retry(self, now)?,
             Action::Resolve { parcel, booked } => resolve(self, parcel, booked, now)?,
             Action::Cancel => cancel(self, now)?,
         };
-        if refused.is_none() {
-            self.follow(policy, now)?;
+        if let Some(reason) = refused {
+            return Ok(Operated::Refused(reason));
         }
-        Ok(refused)
+        self.follow(policy, now)?;
+        Ok(Operated::Done(self.order.state))
     }
 }
 
@@ -88,20 +92,38 @@ fn reopen_parcels(aggregate: &mut Aggregate, now: Timestamp) -> Result<()> {
 }
 
 fn reopen_notices(aggregate: &mut Aggregate, now: Timestamp) -> Result<()> {
-    use NoticeState::{Queued, Refused, Unknown, Withdrawn};
+    use NoticeState::{Refused, Unknown, Withdrawn};
     for at in 0..aggregate.notices.len() {
-        let from = aggregate.notices[at].state;
-        if !matches!(from, Refused | Unknown | Withdrawn) {
-            continue;
-        }
-        aggregate.walk_notice(at, Queued, By::Operator)?;
-        let notice = &mut aggregate.notices[at];
-        notice.restart(now);
-        if from != Unknown {
-            notice.first_sent_at = None;
+        if matches!(aggregate.notices[at].state, Refused | Unknown | Withdrawn) {
+            reopen_notice(aggregate, at, now)?;
         }
     }
     Ok(())
+}
+
+fn reopen_notice(aggregate: &mut Aggregate, at: usize, now: Timestamp) -> Result<()> {
+    let from = aggregate.notices[at].state;
+    aggregate.walk_notice(at, NoticeState::Queued, By::Operator)?;
+    let notice = &mut aggregate.notices[at];
+    notice.restart(now);
+    if from != NoticeState::Unknown {
+        notice.first_sent_at = None;
+    }
+    Ok(())
+}
+
+/// Has those messages of a member sent again that were refused or given up.
+fn retry_messages(aggregate: &mut Aggregate, now: Timestamp) -> Result<Operated> {
+    let failed = |notice: &Notice| notice.given_up || notice.state == NoticeState::Refused;
+    let places: Vec<usize> =
+        (0..aggregate.notices.len()).filter(|at| failed(&aggregate.notices[*at])).collect();
+    if places.is_empty() {
+        return Ok(Operated::Refused("no message of this member has failed".to_owned()));
+    }
+    for at in places {
+        reopen_notice(aggregate, at, now)?;
+    }
+    Ok(Operated::MessageQueued)
 }
 
 /// Writes what truly happened to parked parcels, and settles the order once all are known.
@@ -213,5 +235,28 @@ pub(in crate::store) fn action_name(action: &Action) -> String {
             let which = parcel.map_or(String::new(), |number| format!(" parcel {number}"));
             format!("resolve{which} {}", if *booked { "booked" } else { "not-booked" })
         }
+    }
+}
+
+/// An answer of [`Operated::MessageQueued`].
+const MESSAGE_QUEUED: &str = "message-queued";
+/// What the answer of a refusal begins with.
+const REFUSED: &str = "refused: ";
+
+/// The answer as the audit keeps it; `None` where nothing is kept.
+pub(in crate::store) fn answer_name(operated: &Operated) -> Option<String> {
+    match operated {
+        Operated::Done(state) => Some(state.as_str().to_owned()),
+        Operated::MessageQueued => Some(MESSAGE_QUEUED.to_owned()),
+        Operated::Refused(reason) => Some(format!("{REFUSED}{reason}")),
+        Operated::NotFound => None,
+    }
+}
+
+/// The reverse of [`answer_name`], of what was done.
+pub(in crate::store) fn answer_of(done: &str) -> std::result::Result<Operated, UnknownState> {
+    match done {
+        MESSAGE_QUEUED => Ok(Operated::MessageQueued),
+        state => state.parse().map(Operated::Done),
     }
 }

@@ -1,12 +1,11 @@
-//! What a person does to an order, with its audit row.
+//! What a person does to an order or to a member's messages, with its audit row.
 
 use sqlx::PgConnection;
 
 use super::failure::{Failure, Result};
 use super::records;
 use crate::policy::OrderPolicy;
-use crate::state::{OrderState, UnknownState};
-use crate::store::aggregate::action_name;
+use crate::store::aggregate::{Aggregate, action_name, answer_name, answer_of};
 use crate::store::{Operated, Operation};
 
 /// Does what `operation` says, and all that follows.
@@ -18,24 +17,33 @@ pub(super) async fn operate(
     operation: &Operation,
 ) -> Result<Operated> {
     // The lock comes first: of the same operation twice at once, the second sees the first.
-    let Some(mut aggregate) = records::load(db, &operation.order).await? else {
+    let Some(mut aggregate) = load(db, operation).await? else {
         return Ok(Operated::NotFound);
     };
-    if let Some(state) = done_before(db, operation).await? {
-        return Ok(Operated::Done(state));
+    if let Some(done) = done_before(db, operation).await? {
+        return Ok(done);
     }
-    let refused = aggregate.operate(policy, &operation.action, operation.now)?;
-    if let Some(reason) = refused {
-        audit(db, operation, &format!("refused: {reason}")).await?;
-        return Ok(Operated::Refused(reason));
+    let operated = aggregate.operate(policy, &operation.action, operation.now)?;
+    if !matches!(operated, Operated::Refused(_)) {
+        records::save(db, &aggregate, operation.now).await?;
     }
-    records::save(db, &aggregate, operation.now).await?;
-    audit(db, operation, aggregate.order.state.as_str()).await?;
-    Ok(Operated::Done(aggregate.order.state))
+    if let Some(answer) = answer_name(&operated) {
+        audit(db, operation, &answer).await?;
+    }
+    Ok(operated)
+}
+
+/// The order, or the member with its messages, if there is such a one.
+async fn load(db: &mut PgConnection, operation: &Operation) -> Result<Option<Aggregate>> {
+    if !operation.is_on_member() {
+        return records::load(db, &operation.order).await;
+    }
+    let member = records::of_member(db, &operation.order).await?;
+    Ok(member.has_notices().then_some(member))
 }
 
 /// The answer to this very operation, if it was done before.
-async fn done_before(db: &mut PgConnection, operation: &Operation) -> Result<Option<OrderState>> {
+async fn done_before(db: &mut PgConnection, operation: &Operation) -> Result<Option<Operated>> {
     let sql = "SELECT answer FROM audit
                WHERE order_id = $1 AND at = $2 AND action = $3 AND done_by = $4
                      AND answer NOT LIKE 'refused:%' ORDER BY id LIMIT 1";
@@ -46,8 +54,8 @@ async fn done_before(db: &mut PgConnection, operation: &Operation) -> Result<Opt
         .bind(&operation.by)
         .fetch_optional(db)
         .await?;
-    let state = answer.map(|answer| answer.parse()).transpose();
-    state.map_err(|error: UnknownState| Failure::corrupt("audit", error.to_string()))
+    let done = answer.map(|answer| answer_of(&answer)).transpose();
+    done.map_err(|error| Failure::corrupt("audit", error.to_string()))
 }
 
 async fn audit(db: &mut PgConnection, operation: &Operation, answer: &str) -> Result<()> {

@@ -1,12 +1,11 @@
-//! What a person does to an order, with its audit row.
+//! What a person does to an order or to a member's messages, with its audit row.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure::{Failure, Result};
 use super::records;
 use crate::policy::OrderPolicy;
-use crate::state::OrderState;
-use crate::store::aggregate::action_name;
+use crate::store::aggregate::{Aggregate, action_name, answer_name, answer_of};
 use crate::store::{Operated, Operation};
 
 /// Does what `operation` says, and all that follows.
@@ -17,25 +16,33 @@ pub(super) fn operate(
     policy: &dyn OrderPolicy,
     operation: &Operation,
 ) -> Result<Operated> {
-    if let Some(state) = done_before(db, operation)? {
-        return Ok(Operated::Done(state));
+    if let Some(done) = done_before(db, operation)? {
+        return Ok(done);
     }
-    let Some(mut aggregate) = records::load(db, &operation.order)? else {
+    let Some(mut aggregate) = load(db, operation)? else {
         return Ok(Operated::NotFound);
     };
-    let now = operation.now;
-    let refused = aggregate.operate(policy, &operation.action, now)?;
-    if let Some(reason) = refused {
-        audit(db, operation, &format!("refused: {reason}"))?;
-        return Ok(Operated::Refused(reason));
+    let operated = aggregate.operate(policy, &operation.action, operation.now)?;
+    if !matches!(operated, Operated::Refused(_)) {
+        records::save(db, &aggregate, operation.now)?;
     }
-    records::save(db, &aggregate, now)?;
-    audit(db, operation, aggregate.order.state.as_str())?;
-    Ok(Operated::Done(aggregate.order.state))
+    if let Some(answer) = answer_name(&operated) {
+        audit(db, operation, &answer)?;
+    }
+    Ok(operated)
+}
+
+/// The order, or the member with its messages, if there is such a one.
+fn load(db: &Connection, operation: &Operation) -> Result<Option<Aggregate>> {
+    if !operation.is_on_member() {
+        return records::load(db, &operation.order);
+    }
+    let member = records::of_member(db, &operation.order)?;
+    Ok(member.has_notices().then_some(member))
 }
 
 /// The answer to this very operation, if it was done before.
-fn done_before(db: &Connection, operation: &Operation) -> Result<Option<OrderState>> {
+fn done_before(db: &Connection, operation: &Operation) -> Result<Option<Operated>> {
     let sql = "SELECT answer FROM audit
                WHERE order_id = ?1 AND at = ?2 AND action = ?3 AND done_by = ?4
                      AND answer NOT LIKE 'refused:%'";
@@ -43,8 +50,8 @@ fn done_before(db: &Connection, operation: &Operation) -> Result<Option<OrderSta
     let key = params![operation.order, at, action, operation.by];
     let answer: Option<String> =
         db.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?;
-    let state = answer.map(|answer| answer.parse()).transpose();
-    state.map_err(|error: crate::state::UnknownState| Failure::corrupt("audit", error.to_string()))
+    let done = answer.map(|answer| answer_of(&answer)).transpose();
+    done.map_err(|error| Failure::corrupt("audit", error.to_string()))
 }
 
 fn audit(db: &Connection, operation: &Operation, answer: &str) -> Result<()> {

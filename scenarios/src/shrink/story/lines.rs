@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clockwork::Timestamp;
-use faults::{ReplyFate, RequestRecord};
+use faults::{Kind, ReplyFate, RequestRecord};
 use oms_core::env::{Event, TaskId};
 
 use super::{Step, Weight};
@@ -36,6 +36,7 @@ impl<'a> Lines<'a> {
         ] {
             self.tell_faults(api, requests);
         }
+        self.tell_queue();
         self.tell_states();
         self.steps
     }
@@ -274,6 +275,45 @@ impl<'a> Lines<'a> {
         }
     }
 
+    /// What the broker kept, handed out and saw acknowledged, and what faults did to that.
+    fn tell_queue(&mut self) {
+        let evidence = self.evidence;
+        let Some(queue) = &evidence.queue else { return };
+        for kept in &queue.messages {
+            if !self.concerns(event_of(&kept.id)) {
+                continue;
+            }
+            let what = format!("`{}` {}", kept.topic, kept.id);
+            self.push(kept.published, Weight::Link, format!("the broker keeps {what}"));
+            for (at, time) in kept.delivered.iter().zip(1..) {
+                match time {
+                    1 => self.push(*at, Weight::Link, format!("the broker delivers {what}")),
+                    _ => self.push(*at, Weight::Key, format!("{what} is delivered again")),
+                }
+            }
+            if let Some(at) = kept.acked {
+                self.push(at, Weight::Usual, format!("{what} is acknowledged"));
+            }
+            if let Some(at) = kept.dead {
+                self.push(at, Weight::Key, format!("the broker gives up {what}"));
+            }
+        }
+        for hit in &queue.hits {
+            if !self.concerns(event_of(&hit.id)) {
+                continue;
+            }
+            let effect = match hit.by.kind {
+                Kind::PublishUnknown => "nobody answers whoever published it",
+                Kind::Redeliver => "it is to be delivered once more",
+                Kind::Reorder => "it is held back, and others go first",
+                Kind::AckLost => "the broker never hears of it",
+                _ => "the broker goes down",
+            };
+            let says = format!("{} hit {} of {}: {effect}", hit.by.kind, hit.operation, hit.id);
+            self.push(hit.at, Weight::Key, says);
+        }
+    }
+
     /// The states that the service wrote down.
     fn tell_states(&mut self) {
         let evidence = self.evidence;
@@ -291,6 +331,11 @@ impl<'a> Lines<'a> {
             self.push(walked.at, weight, says);
         }
     }
+}
+
+/// The order's id in that of an event about it.
+fn event_of(id: &str) -> &str {
+    id.split_once(['#', ':']).map_or(id, |(order, _)| order)
 }
 
 /// What a call asks for.
