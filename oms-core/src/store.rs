@@ -22,6 +22,7 @@ pub use retention::{Page, Prune, Pruned};
 pub use view::{Census, Filter, MemberView, NoticeView, OrderView, ParcelView, Rows, Transition};
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use clockwork::Timestamp;
@@ -431,7 +432,7 @@ pub struct Window {
     /// In how long a time.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
-    pub per: std::time::Duration,
+    pub per: Duration,
 }
 
 /// A request for permits to call. They belong to the address, so all workers share them.
@@ -443,19 +444,32 @@ pub struct TakePermits {
     pub windows: Vec<Window>,
     /// At most so many.
     pub want: u32,
+    /// So many more, if they are free now and others do not need them.
+    pub spare: u32,
     /// Now.
     pub now: Timestamp,
-    /// When a permit is free again if its call is never heard of: the latest end of the call.
-    pub hold_until: Timestamp,
+    /// Permits that are free within so long are given in advance.
+    pub ahead: Duration,
+    /// How long a permit counts if its call is never heard of: until the latest end of the call.
+    pub hold: Duration,
     /// Permits whose calls have ended, and when. They count for one window more.
     pub ended: Vec<(i64, Timestamp)>,
+}
+
+/// One permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// Its number, never given twice.
+    pub id: i64,
+    /// From when on its call may be made.
+    pub from: Timestamp,
 }
 
 /// The answer to [`TakePermits`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Permits {
-    /// These, at least one.
-    Granted(Vec<i64>),
+    /// These, at least one if any was wanted, in the order in which they may be used.
+    Granted(Vec<Grant>),
     /// None before this moment.
     Wait(Timestamp),
 }

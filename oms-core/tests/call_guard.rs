@@ -353,7 +353,7 @@ async fn a_call_that_timed_out_keeps_its_permit_until_it_can_no_longer_arrive() 
     while !matches!(call(&env, &guard).await, Outcome::Done(())) {
         env.clock.sleep(SECOND / 2).await;
     }
-    assert!(env.clock.now() >= start + SECOND * 21, "{}", env.clock.now());
+    assert!(env.clock.now() >= start + SECOND * 13, "{}", env.clock.now());
 }
 
 #[tokio::test(start_paused = true)]

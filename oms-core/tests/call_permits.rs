@@ -5,6 +5,7 @@
 #[path = "support/edges.rs"]
 mod edges;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ async fn a_call_that_is_never_heard_of_counts_from_the_end_of_its_hold() {
         env.clock.sleep(PATIENCE / 10).await;
     }
     let freed = seconds_since(start, env.clock.now());
-    assert!((21.0..22.0).contains(&freed), "twice the deadline and a window: {freed}");
+    assert!((13.0..14.0).contains(&freed), "the deadline and three windows: {freed}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,37 +182,41 @@ impl Load {
         let env = env();
         let start = env.clock.now();
         let arrivals = Arc::new(Mutex::new(Vec::new()));
+        let sent = Arc::new(AtomicU64::new(0));
         let processes: Vec<Permits> = (0..self.processes).map(|_| permits(&env)).collect();
         let callers = (0..self.tasks).map(|task| {
             let permits = processes[task as usize % self.processes].clone();
-            self.caller(task, env.clock.clone(), permits, arrivals.clone(), start)
+            self.caller(env.clock.clone(), permits, arrivals.clone(), sent.clone(), start)
         });
         futures_util::future::join_all(callers).await;
         arrivals
     }
 
+    /// How long the call that is sent as the `call`-th is under way, there or back.
+    fn latency(&self, call: u64, way: &str) -> Duration {
+        let longest = Duration::from_millis(self.latency_max);
+        Entropy::new(self.seed).fork(way, call).duration(Duration::ZERO, longest)
+    }
+
     async fn caller(
         &self,
-        task: u64,
         clock: Arc<dyn Clock>,
         permits: Permits,
         arrivals: Arc<Mutex<Vec<Timestamp>>>,
+        sent: Arc<AtomicU64>,
         start: Timestamp,
     ) {
-        let latency = |call: u64, way: &str| {
-            let longest = Duration::from_millis(self.latency_max);
-            Entropy::new(self.seed).fork(way, (task, call)).duration(Duration::ZERO, longest)
-        };
-        for call in 0.. {
+        loop {
             let now = clock.now();
             if now > start + self.lasts {
                 return;
             }
             match permits.take(now + PATIENCE).await {
                 Ok(permit) => {
-                    clock.sleep(latency(call, "there")).await;
+                    let call = sent.fetch_add(1, Ordering::Relaxed);
+                    clock.sleep(self.latency(call, "there")).await;
                     arrivals.lock().unwrap().push(clock.now());
-                    clock.sleep(latency(call, "back")).await;
+                    clock.sleep(self.latency(call, "back")).await;
                     permit.end(clock.now());
                 }
                 // Put back, as the flow does.
@@ -221,6 +226,27 @@ impl Load {
                 }
             }
         }
+    }
+
+    /// When the calls arrive of one caller that knows of each reply at once, and sends each call as
+    /// early as a permit that counts until one window after its reply allows: nobody who cannot see
+    /// when his calls arrive can be sure of more.
+    fn best(&self, calls: usize) -> Vec<f64> {
+        let (windows, mut ends) = (windows(), Vec::<f64>::new());
+        let mut arrivals = Vec::new();
+        for call in 0..calls as u64 {
+            let from = windows.iter().map(|window| {
+                let last = ends.len().checked_sub(window.calls as usize);
+                last.map_or(0.0, |at| ends[at] + window.per.as_secs_f64())
+            });
+            let from = from.fold(0.0, f64::max);
+            let arrives = from + self.latency(call, "there").as_secs_f64();
+            arrivals.push(arrives);
+            ends.push(arrives + self.latency(call, "back").as_secs_f64());
+            ends.sort_by(f64::total_cmp);
+        }
+        arrivals.sort_by(f64::total_cmp);
+        arrivals
     }
 }
 
@@ -243,22 +269,84 @@ fn check_quota(arrivals: &[Timestamp]) {
     }
 }
 
+/// By how much one of the calls came at most later than a hundredth after `best` plus `mean`.
+fn latest(arrivals: &[Timestamp], best: impl Fn(usize) -> f64, mean: f64) -> f64 {
+    let start = Timestamp::parse(edges::START).unwrap();
+    let late = arrivals
+        .iter()
+        .enumerate()
+        .map(|(k, arrival)| seconds_since(start, *arrival) - (best(k) * 1.01 + mean));
+    late.fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// The best schedule at a carrier that could be seen: ten every second until a hundred are sent, and
+/// anew each minute.
+fn seen(k: usize) -> f64 {
+    (k / 100 * 60 + k % 100 / 10) as f64
+}
+
 #[test]
 fn three_processes_use_the_quota_to_the_full_and_never_too_much_of_it() {
-    let load = Load { processes: 3, tasks: 24, latency_max: 60, lasts: SECOND * 600, seed: 1 };
+    for seed in 1..=5 {
+        let load = Load { processes: 3, tasks: 24, latency_max: 60, lasts: SECOND * 600, seed };
+        let arrivals = load.arrivals();
+        check_quota(&arrivals);
+        assert!(arrivals.len() >= 1_000, "{}", arrivals.len());
+        let best = load.best(arrivals.len());
+        let late = latest(&arrivals, |k| best[k], 0.030);
+        assert!(late <= 0.0, "{late:.3} s later than one who knows of each reply at once");
+        // Within the first minute nine round trips of at most 120 ms; none is added later.
+        let late = latest(&arrivals, seen, 0.030);
+        assert!(late <= 0.120 * 9.0, "{late:.3} s");
+    }
+}
+
+#[test]
+fn a_carrier_that_answers_at_once_gets_each_call_within_a_hundredth_of_the_best_schedule() {
+    let load = Load { processes: 3, tasks: 24, latency_max: 4, lasts: SECOND * 600, seed: 1 };
     let arrivals = load.arrivals();
     check_quota(&arrivals);
-    let start = Timestamp::parse(edges::START).unwrap();
-    // The best schedule sends ten every second until a hundred are sent, and begins anew each
-    // minute. A permit is free one window after the reply, so that within a minute each ten may
-    // come a round trip (here at most 120 ms) later than the ten before; beside that, one percent.
-    for (k, arrival) in arrivals.iter().enumerate() {
-        let tens = k % 100 / 10;
-        let best = (k / 100 * 60 + tens) as f64;
-        let late = seconds_since(start, *arrival) - best * 1.01;
-        assert!(late <= 0.120 * (tens + 1) as f64, "call {k} came {late:.3} s late");
+    let late = latest(&arrivals, seen, 0.002);
+    assert!(late <= 0.0, "{late:.3} s");
+}
+
+#[test]
+#[ignore = "a thousand seeds: a minute in a release build"]
+fn over_a_thousand_seeds_no_call_is_late() {
+    let (mut careful, mut visible) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+    for seed in 1..=1_000 {
+        let load = Load { processes: 3, tasks: 24, latency_max: 60, lasts: SECOND * 600, seed };
+        let arrivals = load.arrivals();
+        check_quota(&arrivals);
+        let best = load.best(arrivals.len());
+        careful = careful.max(latest(&arrivals, |k| best[k], 0.030));
+        visible = visible.max(latest(&arrivals, seen, 0.030));
     }
-    assert!(arrivals.len() >= 1_000, "{}", arrivals.len());
+    println!("latest call after 1 % and 30 ms: {careful:.4} s beyond the best that can be sure of");
+    println!(
+        "the windows, {visible:.4} s beyond ten a second and a hundred a minute at the carrier"
+    );
+    assert!(careful <= 0.0, "{careful:.4} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_in_an_idle_minute_go_out_ten_at_once_and_ten_a_window_after_the_replies() {
+    let env = env();
+    let (idle, busy) = (permits(&env), permits(&env));
+    let start = env.clock.now();
+    idle.take(start + PATIENCE).await.unwrap().end(env.clock.now());
+    env.clock.sleep(SECOND * 60).await;
+    let start = env.clock.now();
+    let calls = (0..20).map(|_| async {
+        let permit = busy.take(start + PATIENCE).await.unwrap();
+        let sent = env.clock.now();
+        env.clock.sleep(Duration::from_millis(50)).await;
+        permit.end(env.clock.now());
+        seconds_since(start, sent)
+    });
+    let sent = futures_util::future::join_all(calls).await;
+    assert_eq!(sent[..10], [0.0; 10]);
+    assert_eq!(sent[10..], [1.05; 10]);
 }
 
 proptest! {

@@ -53,6 +53,7 @@ files! {
     "crash-between-steps",
     "sleeps-through-lease",
     "takeover",
+    "quota",
     "database-trouble",
     "power-cut",
     "sign-up",

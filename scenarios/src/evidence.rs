@@ -9,12 +9,14 @@ mod connections;
 mod gaps;
 mod owners;
 mod pool;
+mod quota;
 mod takeover;
 
 pub use calls::{Call, CallEnd};
 pub use connections::{Connections, Held};
 pub use gaps::LeftBehind;
 pub use pool::Pool;
+pub use quota::QuotaUse;
 pub use takeover::{Interrupted, Takeovers};
 
 use std::collections::{BTreeMap, BTreeSet};

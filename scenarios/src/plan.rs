@@ -224,6 +224,11 @@ pub struct Expect {
     /// What the run must have come through, or it proves nothing: names of `reach::NAMES`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub must_reach: Vec<String>,
+    /// However much is to be called, each call that the carrier accepts comes at most so much later
+    /// than a hundredth after the best schedule of its windows and one mean way there.
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub quota_late_max: Option<Duration>,
     /// What a process leaves behind that dies or is halted over a call is another's within so long.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -262,6 +267,7 @@ impl Default for Expect {
             members: 0,
             violated: Vec::new(),
             must_reach: Vec::new(),
+            quota_late_max: None,
             taken_over_within: None,
             slowdown_max: 2.0,
         }

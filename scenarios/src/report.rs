@@ -15,7 +15,7 @@ use std::time::Duration;
 use oms_core::store::Transition;
 use serde::Serialize;
 
-use crate::evidence::{Evidence, FaultCount, Pool, Takeovers};
+use crate::evidence::{Evidence, FaultCount, Pool, QuotaUse, Takeovers};
 use crate::history::Mode;
 use crate::strategies;
 use crate::verdict::{Judgement, PromiseVerdict, Verdict};
@@ -68,6 +68,9 @@ pub struct DrillResult {
     /// What became of the pool of connections, where one was held over a call or waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// How well the carrier's quota was used, where the plan asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaUse>,
     /// How soon others had what a process left behind, where one died or was halted over a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takeovers: Option<Takeovers>,
@@ -148,6 +151,7 @@ impl DrillResult {
             figures: Figures::of(evidence),
             members: evidence.rows.members.iter().filter(|row| row.is_registered()).count() as u64,
             pool: evidence.pool(),
+            quota: evidence.quota_use(),
             takeovers: evidence.takeovers(),
             faults: judgement.faults,
             reached: judgement.reached.into_iter().collect(),

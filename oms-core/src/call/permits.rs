@@ -6,10 +6,13 @@
 //! counts from the end of its hold.
 //!
 //! One task of a process asks the store at a time, for as many permits as wait; the others queue
-//! behind it, first come, first served. Ended permits are told with the next question, or half a
-//! window later without one, so that other processes do not wait for nothing.
+//! behind it, first come, first served. A permit that frees soon is given in advance, so that its
+//! call goes out at that very moment and asks nobody. A process that calls often gets a few more
+//! than it needs just then, and gives back what it has not used after a quarter of a window. Ended
+//! permits are told with the next question, or a quarter of a window later without one, so that other
+//! processes do not wait for nothing.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +20,7 @@ use std::time::Duration;
 use clockwork::{Clock, Timestamp};
 
 use crate::env::{Env, Spawner};
-use crate::store::{self, Store, TakePermits, Window};
+use crate::store::{self, Grant, Store, TakePermits, Window};
 
 /// Tries of telling the store that the quota is blocked; this process knows it anyway.
 const BLOCK_WRITES_MAX: u32 = 5;
@@ -65,20 +68,25 @@ struct Shared {
 
 #[derive(Default)]
 struct Books {
-    /// Taken, not yet handed out: for those who wait behind the one who asked.
-    pool: VecDeque<Held>,
+    /// Taken, not yet handed out, earliest first: for those who wait behind the one who asked.
+    pool: BTreeSet<Held>,
     /// Ended, not yet told to the store.
     ended: Vec<(i64, Timestamp)>,
     waiting: u32,
     blocked_until: Timestamp,
     /// No permit is free before: what the store last said.
     free_at: Timestamp,
+    /// The store is not asked before.
+    ask_at: Timestamp,
+    /// Handed out since the store was last asked.
+    used: u32,
     /// A task will tell the store what ended.
     telling: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Held {
+    from: Timestamp,
     id: i64,
     until: Timestamp,
 }
@@ -175,13 +183,20 @@ impl Permits {
             if let Some(held) = shared.books().pick(now, shared.deadline) {
                 return Ok(Permit { held: Some(held), home: self.clone() });
             }
-            let free_at = shared.books().free_at;
-            if free_at > patience_ends {
-                return Err(shared.no_permit());
-            }
-            match now < free_at {
-                true => shared.clock.sleep_until(free_at).await,
-                false => shared.ask(now).await?,
+            let look = {
+                let books = shared.books();
+                // Nothing is free before, however often it is asked.
+                let in_vain = books.pool.is_empty() && books.free_at > patience_ends;
+                if in_vain { Look::At(books.free_at) } else { books.next_look(now) }
+            };
+            match look {
+                Look::Ask => {
+                    if shared.ask(now).await? {
+                        self.see_to_telling();
+                    }
+                }
+                Look::At(moment) if moment > patience_ends => return Err(shared.no_permit()),
+                Look::At(moment) => shared.clock.sleep_until(moment).await,
             }
         }
     }
@@ -214,13 +229,14 @@ impl Permits {
 
     /// Notes an end, and sees to it that the store learns of it.
     fn tell(&self, held: Held, at: Timestamp) {
+        self.shared.books().ended.push((held.id, at));
+        self.see_to_telling();
+    }
+
+    fn see_to_telling(&self) {
         let shared = self.shared.clone();
-        {
-            let mut books = shared.books();
-            books.ended.push((held.id, at));
-            if std::mem::replace(&mut books.telling, true) {
-                return;
-            }
+        if std::mem::replace(&mut shared.books().telling, true) {
+            return;
         }
         let spawner = shared.spawner.clone();
         spawner.spawn("permits", Box::pin(async move { shared.tell_ended().await }));
@@ -248,41 +264,62 @@ impl Shared {
     }
 
     /// Asks the store for as many permits as wait: fills the pool, or learns when to ask again.
-    async fn ask(&self, now: Timestamp) -> Result<(), NotNow> {
-        let want = self.books().waiting;
-        let until = match self.exchange(want, now).await {
-            Ok(store::Permits::Granted(ids)) if !ids.is_empty() => {
-                let until = self.hold_until(now);
-                let mut books = self.books();
-                books.pool.extend(ids.into_iter().map(|id| Held { id, until }));
+    /// Whether the pool has more than that now.
+    async fn ask(&self, now: Timestamp) -> Result<bool, NotNow> {
+        let (want, spare) = self.books().wanted();
+        let answer = self.exchange(want, spare, now).await;
+        let mut books = self.books();
+        books.free_at = now + NAP;
+        books.ask_at = now + NAP;
+        match answer {
+            Ok(store::Permits::Granted(grants)) => {
+                let missing = grants.len() < count(want);
+                let hold = self.hold();
+                let held = |grant: Grant| Held {
+                    from: grant.from,
+                    id: grant.id,
+                    until: grant.from + hold,
+                };
+                books.pool.extend(grants.into_iter().map(held));
                 if now < books.blocked_until {
                     // The store has not heard of the block yet, and would be asked without end.
                     books.empty_pool();
-                    books.free_at = books.blocked_until;
+                    books.ask_at = books.blocked_until;
+                } else {
+                    books.ask_at = if missing { now + self.turn_length() } else { now };
                 }
-                return Ok(());
+                books.free_at = books.ask_at;
             }
             // A lower bound: calls under way elsewhere may end at any moment, yet count on.
-            Ok(store::Permits::Wait(until)) => until,
-            Ok(store::Permits::Granted(_)) => now,
-            Err(error) if error.retryable() => now,
+            Ok(store::Permits::Wait(until)) => {
+                books.free_at = until.max(now + NAP);
+                let soon = until.min(now + self.turn_length());
+                books.ask_at = (until - self.ahead()).max(soon).max(now + NAP);
+            }
+            Err(error) if error.retryable() => {}
             Err(error) => {
                 return Err(NotNow::new(format!("no permit: {error}"), Some(STORE_REST)));
             }
-        };
-        self.books().free_at = until.max(now + NAP);
-        Ok(())
+        }
+        Ok(books.pool.len() > count(books.waiting))
     }
 
-    /// Tells the store what has ended, and takes `want` permits.
-    async fn exchange(&self, want: u32, now: Timestamp) -> store::Result<store::Permits> {
+    /// Tells the store what has ended, and takes `want` permits, and `spare` more if they are free.
+    async fn exchange(
+        &self,
+        want: u32,
+        spare: u32,
+        now: Timestamp,
+    ) -> store::Result<store::Permits> {
         let ended = std::mem::take(&mut self.books().ended);
         let take = TakePermits {
             quota: self.quota,
             windows: self.windows.clone(),
             want,
+            spare,
             now,
-            hold_until: self.hold_until(now),
+            ahead: self.ahead(),
+            hold: self.hold(),
             ended: ended.clone(),
         };
         let answer = self.store.take_permits(take).await;
@@ -292,17 +329,31 @@ impl Shared {
         answer
     }
 
-    /// Twice the deadline: a permit may wait for its task as long as a call may last.
-    fn hold_until(&self, now: Timestamp) -> Timestamp {
-        now + self.deadline * 2
+    fn shortest_window(&self) -> Duration {
+        self.windows.iter().map(|window| window.per).min().unwrap_or_default()
+    }
+
+    /// How often the store is asked for what it does not have, and told what has ended.
+    fn turn_length(&self) -> Duration {
+        (self.shortest_window() / 4).max(NAP)
+    }
+
+    /// How soon a permit must be free to be taken now: so that whoever waits has heard of each end
+    /// a whole turn before it is of use.
+    fn ahead(&self) -> Duration {
+        self.shortest_window() * 3 / 4
+    }
+
+    /// A call, and what a permit may wait for its task before.
+    fn hold(&self) -> Duration {
+        self.deadline + self.shortest_window() * 2
     }
 
     /// Tells the store what ended, until there is nothing left to tell.
     async fn tell_ended(&self) {
         // In time for other processes: an ended permit is not free before one window has passed.
-        let shortest = self.windows.iter().map(|window| window.per).min().unwrap_or_default();
         loop {
-            self.clock.sleep((shortest / 2).max(NAP)).await;
+            self.clock.sleep(self.turn_length()).await;
             {
                 let mut books = self.books();
                 if books.waiting == 0 {
@@ -313,24 +364,60 @@ impl Shared {
                     return;
                 }
             }
-            if let Err(error) = self.exchange(0, self.clock.now()).await {
+            if let Err(error) = self.exchange(0, 0, self.clock.now()).await {
                 tracing::debug!(quota = self.quota, %error, "ended permits not told yet");
             }
         }
     }
 }
 
+/// What whoever is first of those who wait does next.
+enum Look {
+    /// Asks the store.
+    Ask,
+    /// Looks again then.
+    At(Timestamp),
+}
+
+fn count(permits: u32) -> usize {
+    usize::try_from(permits).unwrap_or(usize::MAX)
+}
+
 impl Books {
     /// A taken permit that is held long enough for a whole call.
     fn pick(&mut self, now: Timestamp, deadline: Duration) -> Option<Held> {
-        while let Some(held) = self.pool.pop_front() {
+        while let Some(held) = self.pool.first().copied().filter(|held| held.from <= now) {
+            self.pool.remove(&held);
             if now + deadline <= held.until {
+                self.used = self.used.saturating_add(1);
                 return Some(held);
             }
             self.ended.push((held.id, Timestamp::EPOCH));
-            self.free_at = Timestamp::EPOCH;
+            self.ask_anew();
         }
         None
+    }
+
+    /// What to ask for: what those who wait lack, and as much to spare as was used of late.
+    fn wanted(&mut self) -> (u32, u32) {
+        let pooled = u32::try_from(self.pool.len()).unwrap_or(u32::MAX);
+        (self.waiting.saturating_sub(pooled), std::mem::take(&mut self.used))
+    }
+
+    /// What whoever is first of those who wait does next.
+    fn next_look(&self, now: Timestamp) -> Look {
+        let lacks = count(self.waiting) > self.pool.len();
+        match self.pool.first().map(|held| held.from) {
+            _ if lacks && self.ask_at <= now => Look::Ask,
+            Some(from) if lacks => Look::At(from.min(self.ask_at)),
+            Some(from) => Look::At(from),
+            None => Look::At(self.ask_at),
+        }
+    }
+
+    fn ask_anew(&mut self) {
+        self.free_at = Timestamp::EPOCH;
+        self.ask_at = Timestamp::EPOCH;
     }
 
     fn block(&mut self, until: Timestamp) {
@@ -341,9 +428,9 @@ impl Books {
     /// Permits that nobody uses count for nothing.
     fn empty_pool(&mut self) {
         if !self.pool.is_empty() {
-            self.free_at = Timestamp::EPOCH;
+            self.ask_anew();
         }
-        let unused = self.pool.drain(..).map(|held| (held.id, Timestamp::EPOCH));
-        self.ended.extend(unused);
+        let unused = std::mem::take(&mut self.pool);
+        self.ended.extend(unused.into_iter().map(|held| (held.id, Timestamp::EPOCH)));
     }
 }

@@ -21,7 +21,7 @@ use crate::config::{self, Calls, Config};
 use crate::env::{Env, Observer, ReqwestTransport, TaskId, TokioSpawner, Transport, scoped};
 use crate::http::{self, App, Metrics};
 use crate::policy::Policies;
-use crate::store::sqlite::Options;
+use crate::store::sqlite::{Options, Time};
 use crate::telemetry::{JsonlObserver, Observers};
 
 /// Requests under way when the service is told to end have so long to end themselves.
@@ -150,6 +150,7 @@ async fn environment(
     options.orders = rig.orders.clone();
     options.pool_size = config.service.pool_size;
     options.pool_wait = config.service.pool_wait;
+    options.time = Time::Server { factor: scale };
     (rig.store)(&mut options);
     Ok(Env {
         carrier: transport("carrier", &config.carrier.calls)?,

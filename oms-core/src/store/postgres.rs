@@ -42,7 +42,8 @@ use sqlx::postgres::PgPool;
 use sqlx::{PgConnection, Postgres};
 
 use super::group_commit::Watch;
-use super::sqlite::Options;
+use super::quota::Ahead;
+use super::sqlite::{Options, Time};
 use super::{
     Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
@@ -66,6 +67,7 @@ pub struct PostgresStore {
     pool: PgPool,
     watch: Watch,
     orders: Arc<dyn OrderPolicy>,
+    time: Time,
 }
 
 impl PostgresStore {
@@ -78,7 +80,7 @@ impl PostgresStore {
     pub async fn open(url: &str, options: Options) -> Result<PostgresStore> {
         let pool = connect::pool(url, &options).await?;
         let watch = Watch { clock: options.clock.clone(), observer: options.observer.clone() };
-        Ok(PostgresStore { pool, watch, orders: options.orders })
+        Ok(PostgresStore { pool, watch, orders: options.orders, time: options.time })
     }
 
     /// Ends all connections, once what is under way on them has ended.
@@ -233,13 +235,20 @@ impl Store for PostgresStore {
 
     async fn take_permits(&self, take: TakePermits) -> Result<Permits> {
         let mut write = self.write("take-permits").await?;
-        let done = quota::take(write.db(), &take).await;
-        write.end(done).await
+        let done = quota::take(write.db(), take, &self.time).await;
+        let (permits, now) = write.end(done).await?;
+        // The worker's clock is looked at last: however long the answer took, it is not too early.
+        let ahead = match self.time {
+            Time::Callers => return Ok(permits),
+            _ => Ahead::of(self.watch.clock.now(), now),
+        };
+        Ok(ahead.answer(permits))
     }
 
     async fn block_quota(&self, quota: &'static str, until: Timestamp) -> Result<()> {
         let mut write = self.write("block-quota").await?;
-        let done = quota::block(write.db(), quota, until).await;
+        let now = self.watch.clock.now();
+        let done = quota::block(write.db(), quota, until, now, &self.time).await;
         write.end(done).await
     }
 

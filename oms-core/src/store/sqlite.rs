@@ -43,6 +43,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::group_commit::{
     Access, Inline, Job, Reply, SchedulingPoint, Watch, Worker, no_scheduling_point,
 };
+use super::quota::Ahead;
 use super::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
@@ -76,6 +77,41 @@ pub struct Options {
     pub busy_wait: Duration,
     /// When a file's writes are waited for until they are on the medium.
     pub synchronous: Synchronous,
+    /// By whose clock the moments of permits are kept.
+    pub time: Time,
+}
+
+/// By whose clock the moments of permits are kept.
+#[derive(Clone)]
+pub enum Time {
+    /// The callers': all workers of the database have one clock.
+    Callers,
+    /// That of the machine on which the database is.
+    Database(Arc<dyn Clock>),
+    /// That of PostgreSQL's server, of which the workers' clocks show so many seconds in each second.
+    Server {
+        /// How many.
+        factor: f64,
+    },
+}
+
+impl Time {
+    /// A moment by the clock of a server that reads so many microseconds; `None` where it does not
+    /// count.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "a few microseconds"
+    )]
+    pub(super) fn of_server(&self, micros: i64) -> Option<Timestamp> {
+        match self {
+            Time::Server { factor } if *factor == 1.0 => Some(Timestamp::from_micros(micros)),
+            Time::Server { factor } => {
+                Some(Timestamp::from_micros((micros as f64 * factor) as i64))
+            }
+            Time::Callers | Time::Database(_) => None,
+        }
+    }
 }
 
 /// When SQLite waits until what it wrote is on the medium, and not only with the operating system.
@@ -114,6 +150,7 @@ impl Options {
             pool_wait: Duration::from_secs(30),
             busy_wait: Duration::from_secs(5),
             synchronous: Synchronous::Full,
+            time: Time::Callers,
         }
     }
 }
@@ -129,6 +166,7 @@ struct Shared {
     orders: Arc<dyn OrderPolicy>,
     pool: Arc<Semaphore>,
     pool_wait: Duration,
+    time: Time,
 }
 
 /// Where jobs are run.
@@ -181,8 +219,8 @@ impl SqliteStore {
     fn with(driver: Driver, options: Options) -> SqliteStore {
         let watch = watch(&options);
         let pool = Arc::new(Semaphore::new(options.pool_size));
-        let Options { orders, pool_wait, .. } = options;
-        SqliteStore { shared: Arc::new(Shared { driver, watch, orders, pool, pool_wait }) }
+        let Options { orders, pool_wait, time, .. } = options;
+        SqliteStore { shared: Arc::new(Shared { driver, watch, orders, pool, pool_wait, time }) }
     }
 
     async fn write<T, F>(&self, op: &'static str, work: F) -> Result<T>
@@ -223,6 +261,14 @@ impl SqliteStore {
 }
 
 impl Shared {
+    /// By how much our clock is ahead of the database's, where it has one.
+    fn ahead(&self) -> Option<Ahead> {
+        match &self.time {
+            Time::Database(clock) => Some(Ahead::of(self.watch.clock.now(), clock.now())),
+            Time::Callers | Time::Server { .. } => None,
+        }
+    }
+
     /// A place in the pool; `None` when none came free in time. Who had to wait is told.
     async fn place(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(place) = self.pool.clone().try_acquire_owned() {
@@ -343,10 +389,17 @@ impl Store for SqliteStore {
     }
 
     async fn take_permits(&self, take: TakePermits) -> Result<Permits> {
-        self.write("take-permits", move |db, _| quota::take(db, &take)).await
+        let Some(ahead) = self.shared.ahead() else {
+            return self.write("take-permits", move |db, _| quota::take(db, &take)).await;
+        };
+        let take = ahead.question(take);
+        let permits = self.write("take-permits", move |db, _| quota::take(db, &take)).await?;
+        // However long the answer took, it is not too early.
+        Ok(self.shared.ahead().unwrap_or(ahead).answer(permits))
     }
 
     async fn block_quota(&self, quota: &'static str, until: Timestamp) -> Result<()> {
+        let until = self.shared.ahead().map_or(until, |ahead| ahead.taken_off(until));
         self.write("block-quota", move |db, _| quota::block(db, quota, until)).await
     }
 

@@ -92,11 +92,18 @@ pub async fn parcels_settled_at_once_ship_their_order_once<S: Store>(clients: &C
 pub async fn permits_taken_at_once_are_never_more_than_the_quota<S: Store>(clients: &Clients<S>) {
     let take = |turn| async move {
         let windows = vec![Window { calls: 10, per: Duration::from_secs(1) }];
-        let (now, hold_until) = (at(0), at(5));
-        let take =
-            TakePermits { quota: "carrier", windows, want: 3, now, hold_until, ended: Vec::new() };
+        let take = TakePermits {
+            quota: "carrier",
+            windows,
+            want: 3,
+            spare: 0,
+            now: at(0),
+            ahead: Duration::ZERO,
+            hold: Duration::from_secs(5),
+            ended: Vec::new(),
+        };
         match client(clients, turn).take_permits(take).await.unwrap() {
-            Permits::Granted(ids) => ids,
+            Permits::Granted(grants) => grants.iter().map(|grant| grant.id).collect(),
             Permits::Wait(_) => Vec::new(),
         }
     };

@@ -169,6 +169,7 @@ on_every_driver! {
     quota {
         the_tenth_permit_passes_and_the_eleventh_waits,
         a_permit_counts_until_one_window_after_its_call_ended,
+        a_permit_that_frees_soon_is_given_in_advance_and_to_one_alone,
         all_windows_hold_at_once,
         a_blocked_quota_waits_and_an_earlier_block_changes_nothing,
         quotas_are_apart_and_permits_are_never_given_twice,

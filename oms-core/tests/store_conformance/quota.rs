@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clockwork::Timestamp;
-use oms_core::store::{Permits, Store, TakePermits, Window};
+use oms_core::store::{Grant, Permits, Store, TakePermits, Window};
 
 use crate::support::at;
 
@@ -15,15 +15,17 @@ fn take(now: Timestamp, want: u32, ended: &[(i64, Timestamp)]) -> TakePermits {
         quota: "carrier",
         windows: vec![SECOND],
         want,
+        spare: 0,
         now,
-        hold_until: now + Duration::from_secs(10),
+        ahead: Duration::ZERO,
+        hold: Duration::from_secs(10),
         ended: ended.to_vec(),
     }
 }
 
 async fn granted(store: &dyn Store, take: TakePermits) -> Vec<i64> {
     match store.take_permits(take).await.unwrap() {
-        Permits::Granted(ids) => ids,
+        Permits::Granted(grants) => grants.iter().map(|grant| grant.id).collect(),
         Permits::Wait(moment) => panic!("must wait until {moment}"),
     }
 }
@@ -84,4 +86,22 @@ pub async fn quotas_are_apart_and_permits_are_never_given_twice(store: &dyn Stor
         let other = TakePermits { quota: "messenger", ..take(now, 10, &[]) };
         assert_eq!(granted(store, other).await.len(), 10);
     }
+}
+
+pub async fn a_permit_that_frees_soon_is_given_in_advance_and_to_one_alone(store: &dyn Store) {
+    let ids = granted(store, take(at(0), 10, &[])).await;
+    let end = at(0) + Duration::from_millis(300);
+    let now = at(0) + Duration::from_millis(600);
+    let ahead =
+        |ended: &[_]| TakePermits { ahead: Duration::from_millis(750), ..take(now, 3, ended) };
+    let Permits::Granted(grants) =
+        store.take_permits(ahead(&ended_at(&ids[..4], end))).await.unwrap()
+    else {
+        panic!("four are going to be free")
+    };
+    let from: Vec<_> = grants.iter().map(|Grant { from, .. }| *from).collect();
+    assert_eq!(from, [end + SECOND.per; 3]);
+    let rest = granted(store, ahead(&[])).await;
+    assert_eq!(rest.len(), 1);
+    assert!(grants.iter().all(|grant| grant.id != rest[0]));
 }

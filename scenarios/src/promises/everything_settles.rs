@@ -61,6 +61,18 @@ pub enum Violation {
         /// What it waits for.
         hangs: String,
     },
+    /// A call came later than the quota made it wait.
+    #[error("call {call} came {late:?} after the best schedule, its hundredth and one way, not {within:?}")]
+    Late {
+        /// Which call, from 1.
+        call: usize,
+        /// By how much it was late.
+        #[serde(with = "humantime_serde")]
+        late: Duration,
+        /// The plan's bound.
+        #[serde(with = "humantime_serde")]
+        within: Duration,
+    },
     /// What a process left behind lay for longer than the plan allows.
     #[error("{work} was left behind at {at} and {} within {within:?}", taken(.taken_at))]
     LeftTooLong {
@@ -107,6 +119,7 @@ pub fn check(evidence: &Evidence) -> Finding {
     violations.extend(missing(evidence));
     violations.extend(members(evidence));
     violations.extend(left_too_long(evidence));
+    violations.extend(late(evidence));
     violations.extend(evidence.rows.orders.iter().filter_map(loose));
     violations.into_iter().collect()
 }
@@ -159,6 +172,14 @@ fn members(evidence: &Evidence) -> Vec<Violation> {
         state: notice.state,
     });
     wrong.into_iter().chain(stuck).collect()
+}
+
+/// The call that came latest, where the plan says how late one may come.
+fn late(evidence: &Evidence) -> Option<Violation> {
+    let within = evidence.plan.expect.quota_late_max?;
+    let used = evidence.quota_use()?;
+    let late = Duration::from_millis(u64::try_from(used.latest_ms).unwrap_or_default());
+    (late > within).then_some(Violation::Late { call: used.latest_call, late, within })
 }
 
 /// Work that nobody took over in time, where the plan says what time that is.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::wrap::{width, wrap};
 use super::{DrillResult, Figures};
-use crate::evidence::{Pool, Takeovers};
+use crate::evidence::{Pool, QuotaUse, Takeovers};
 use crate::history::Mode;
 use crate::verdict::{Verdict, describe};
 
@@ -58,6 +58,7 @@ fn drill(result: &DrillResult) -> String {
     );
     text += &wrap(&orders(result), 2);
     text += &wrap(&faults(result), 2);
+    text += &result.quota.as_ref().map(|quota| wrap(&used(quota), 2)).unwrap_or_default();
     text += &result.takeovers.as_ref().map(|all| wrap(&taken_over(all), 2)).unwrap_or_default();
     text += &result.pool.as_ref().map(|pool| wrap(&told(pool), 2)).unwrap_or_default();
     for promise in result.promises.iter().filter(|promise| promise.verdict == Verdict::Violated) {
@@ -131,6 +132,20 @@ fn faults(result: &DrillResult) -> String {
     });
     let told: Vec<String> = told.collect();
     if told.is_empty() { "faults: none".to_owned() } else { format!("faults: {}", told.join(", ")) }
+}
+
+/// `quota: 1001 calls accepted in 9m09s, 0 answered 429; …`
+fn used(quota: &QuotaUse) -> String {
+    format!(
+        "quota: {} calls accepted in {}, {} answered 429; against 1 % after the best schedule and \
+         one mean way there the {}th came latest, by {} ms, after the first long window by {} ms",
+        quota.accepted,
+        time(quota.over_ms),
+        quota.limited,
+        quota.latest_call,
+        quota.latest_ms,
+        quota.latest_later_ms,
+    )
 }
 
 /// `left behind by dead or halted processes: 3 calls, 3 taken over, after 8.0 s at most`

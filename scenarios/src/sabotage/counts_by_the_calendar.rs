@@ -50,7 +50,7 @@ impl Tap for Counters {
         let want = allowed.map_or(wanted, |(free, _)| free.min(wanted));
         // The store hands out the numbers and knows of bans; its own windows are not asked.
         let unlimited = take.windows.iter().map(|window| Window { calls: u32::MAX, ..*window });
-        let asked = TakePermits { want, windows: unlimited.collect(), ..take.clone() };
+        let asked = TakePermits { want, spare: 0, windows: unlimited.collect(), ..take.clone() };
         let granted = store.take_permits(asked).await?;
         if let Permits::Granted(ids) = &granted {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
 //! A call counts from its sending on, as if it arrived that very moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use oms_core::store::{Permits, Result, Store, TakePermits};
@@ -24,6 +25,6 @@ struct CountsSending;
 #[async_trait]
 impl Tap for CountsSending {
     async fn take_permits(&self, store: &dyn Store, take: TakePermits) -> Result<Permits> {
-        store.take_permits(TakePermits { hold_until: take.now, ended: Vec::new(), ..take }).await
+        store.take_permits(TakePermits { hold: Duration::ZERO, ended: Vec::new(), ..take }).await
     }
 }

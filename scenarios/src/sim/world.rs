@@ -15,7 +15,7 @@ use oms_core::config::Config;
 use oms_core::env::{Env, NullObserver, TokioSpawner, Transport};
 use oms_core::policy::Policies;
 use oms_core::store::group_commit::no_scheduling_point;
-use oms_core::store::sqlite::{Options, SqliteStore};
+use oms_core::store::sqlite::{Options, SqliteStore, Time};
 use oms_core::store::{Rows, Store};
 
 use super::broker::Broker;
@@ -199,13 +199,15 @@ impl<'a> World<'a> {
     /// What a node boots.
     fn image(&self, number: u32, config: Arc<Config>) -> Image {
         let clock = self.clock_of(number);
+        let world_clock = self.clock.clone();
         let (storage, point) = (self.storage.clone(), self.storage.scheduling_point());
         let faults = self.store_faults.clone();
         let orders = crate::sabotage::orders(self.run.sabotage);
         let (pool_size, pool_wait) = (config.service.pool_size, config.service.pool_wait);
         let store = move |env: &Env| -> Arc<dyn Store> {
             let options = Options::new(env.clock.clone(), env.observer.clone());
-            let options = Options { orders: orders.clone(), pool_size, pool_wait, ..options };
+            let time = Time::Database(world_clock.clone());
+            let options = Options { orders: orders.clone(), pool_size, pool_wait, time, ..options };
             // Without a database every use case is an error, and that is what there is to see.
             let _ = storage.power_on();
             let connected = SqliteStore::inline(storage.database(), point.clone(), options);

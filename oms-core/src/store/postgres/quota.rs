@@ -5,41 +5,55 @@ use sqlx::PgConnection;
 
 use super::failure::Result;
 use super::row::Columns;
-use crate::store::quota::{Decision, decide};
-use crate::store::{Permits, TakePermits};
+use crate::store::quota::{Ahead, Decision, decide};
+use crate::store::sqlite::Time;
+use crate::store::{Grant, Permits, TakePermits};
 
 /// Gives ended permits back and takes new ones, if any are wanted.
-pub(super) async fn take(db: &mut PgConnection, take: &TakePermits) -> Result<Permits> {
-    let (blocked_until, last_permit) = quota(db, take.quota).await?;
-    give_back(db, take).await?;
+///
+/// The answer is by the database's clock, as is what it read then.
+pub(super) async fn take(
+    db: &mut PgConnection,
+    take: TakePermits,
+    time: &Time,
+) -> Result<(Permits, Timestamp)> {
+    let Quota { blocked_until, last_permit, server } = quota(db, take.quota).await?;
+    let now = time.of_server(server).unwrap_or(take.now);
+    let take = Ahead::of(take.now, now).question(take);
+    give_back(db, &take).await?;
     if take.want == 0 {
-        return Ok(Permits::Granted(Vec::new()));
+        return Ok((Permits::Granted(Vec::new()), now));
     }
-    let blocked = (blocked_until > take.now).then_some(blocked_until);
-    let want = usize::try_from(take.want).unwrap_or(usize::MAX);
-    let ends = ends(db, take).await?;
-    let granted = match (decide(&ends, &take.windows, take.now, want), blocked) {
-        (Decision::Wait(moment), blocked) => {
-            return Ok(Permits::Wait(blocked.map_or(moment, |until| until.max(moment))));
-        }
-        (Decision::Grant(_), Some(until)) => return Ok(Permits::Wait(until)),
-        (Decision::Grant(granted), None) => granted,
+    let granted = match decide(ends(db, &take).await?, &take, blocked_until) {
+        Decision::Wait(moment) => return Ok((Permits::Wait(moment), now)),
+        Decision::Grant(granted) => granted,
     };
-    forget_old(db, take).await?;
-    let ids: Vec<i64> = (last_permit + 1..).take(granted).collect();
-    hold(db, take, &ids).await?;
-    Ok(Permits::Granted(ids))
+    let grants = (last_permit + 1..).zip(granted).map(|(id, from)| Grant { id, from });
+    let grants: Vec<Grant> = grants.collect();
+    forget_old(db, &take).await?;
+    hold(db, &take, &grants).await?;
+    Ok((Permits::Granted(grants), now))
 }
 
-/// Until when nobody may call, and the last permit given; locked until the end of the transaction.
-async fn quota(db: &mut PgConnection, quota: &str) -> Result<(Timestamp, i64)> {
+struct Quota {
+    /// Nobody may call before.
+    blocked_until: Timestamp,
+    /// The last permit given.
+    last_permit: i64,
+    /// What the server's clock reads, in microseconds since the epoch.
+    server: i64,
+}
+
+/// The quota's row, locked until the end of the transaction.
+async fn quota(db: &mut PgConnection, quota: &str) -> Result<Quota> {
     // An update of a row that is there already locks it, and makes it where it is not.
     let sql = "INSERT INTO quotas (quota) VALUES ($1)
                ON CONFLICT (quota) DO UPDATE SET quota = excluded.quota
-               RETURNING blocked_until, last_permit";
+               RETURNING blocked_until, last_permit,
+                         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
     let row = sqlx::query(sql).bind(quota).fetch_one(db).await?;
     let row = Columns::new(&row, "quotas");
-    Ok((row.moment(0)?, row.get(1)?))
+    Ok(Quota { blocked_until: row.moment(0)?, last_permit: row.get(1)?, server: row.get(2)? })
 }
 
 async fn give_back(db: &mut PgConnection, take: &TakePermits) -> Result<()> {
@@ -72,19 +86,32 @@ async fn forget_old(db: &mut PgConnection, take: &TakePermits) -> Result<()> {
     Ok(())
 }
 
-async fn hold(db: &mut PgConnection, take: &TakePermits, ids: &[i64]) -> Result<()> {
-    let Some(last) = ids.last() else { return Ok(()) };
+async fn hold(db: &mut PgConnection, take: &TakePermits, grants: &[Grant]) -> Result<()> {
+    let Some(last) = grants.last() else { return Ok(()) };
     // Numbers are never given twice: an end that is told late must not meet another call's permit.
     let sql = "WITH given AS (UPDATE quotas SET last_permit = $2 WHERE quota = $1)
                INSERT INTO permits (quota, id, ends_at)
-               SELECT $1, id, $4 FROM unnest($3::bigint[]) AS id";
-    let row = sqlx::query(sql).bind(take.quota).bind(last).bind(ids);
-    row.bind(take.hold_until.micros()).execute(db).await?;
+               SELECT $1, id, ends_at FROM unnest($3::bigint[], $4::bigint[]) AS g (id, ends_at)";
+    let ids: Vec<i64> = grants.iter().map(|grant| grant.id).collect();
+    let ends: Vec<i64> = grants.iter().map(|grant| (grant.from + take.hold).micros()).collect();
+    let row = sqlx::query(sql).bind(take.quota).bind(last.id).bind(ids).bind(ends);
+    row.execute(db).await?;
     Ok(())
 }
 
 /// Lets nobody call before `until`; an earlier moment than the one known changes nothing.
-pub(super) async fn block(db: &mut PgConnection, quota: &str, until: Timestamp) -> Result<()> {
+///
+/// `until` is by the clock of a worker, which reads `now`.
+pub(super) async fn block(
+    db: &mut PgConnection,
+    quota: &str,
+    until: Timestamp,
+    now: Timestamp,
+    time: &Time,
+) -> Result<()> {
+    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+    let server: i64 = sqlx::query_scalar(sql).fetch_one(&mut *db).await?;
+    let until = Ahead::of(now, time.of_server(server).unwrap_or(now)).taken_off(until);
     let sql = "INSERT INTO quotas (quota, blocked_until) VALUES ($1, $2)
                ON CONFLICT (quota) DO UPDATE
                SET blocked_until = greatest(quotas.blocked_until, excluded.blocked_until)";

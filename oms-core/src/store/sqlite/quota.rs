@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure::Result;
 use crate::store::quota::{Decision, decide};
-use crate::store::{Permits, TakePermits};
+use crate::store::{Grant, Permits, TakePermits};
 
 /// Gives ended permits back and takes new ones, if any are wanted.
 pub(super) fn take(db: &Connection, take: &TakePermits) -> Result<Permits> {
@@ -17,19 +17,15 @@ pub(super) fn take(db: &Connection, take: &TakePermits) -> Result<Permits> {
         return Ok(Permits::Granted(Vec::new()));
     }
     let (blocked_until, last_permit) = quota(db, take.quota)?;
-    let blocked = (blocked_until > take.now).then_some(blocked_until);
-    let want = usize::try_from(take.want).unwrap_or(usize::MAX);
-    let granted = match (decide(&ends(db, take)?, &take.windows, take.now, want), blocked) {
-        (Decision::Wait(moment), blocked) => {
-            return Ok(Permits::Wait(blocked.map_or(moment, |until| until.max(moment))));
-        }
-        (Decision::Grant(_), Some(until)) => return Ok(Permits::Wait(until)),
-        (Decision::Grant(granted), None) => granted,
+    let granted = match decide(ends(db, take)?, take, blocked_until) {
+        Decision::Wait(moment) => return Ok(Permits::Wait(moment)),
+        Decision::Grant(granted) => granted,
     };
     forget_old(db, take)?;
-    let ids: Vec<i64> = (last_permit + 1..).take(granted).collect();
-    hold(db, take, &ids)?;
-    Ok(Permits::Granted(ids))
+    let grants = (last_permit + 1..).zip(granted).map(|(id, from)| Grant { id, from });
+    let grants: Vec<Grant> = grants.collect();
+    hold(db, take, &grants)?;
+    Ok(Permits::Granted(grants))
 }
 
 /// Until when nobody may call, and the last permit given.
@@ -58,16 +54,17 @@ fn forget_old(db: &Connection, take: &TakePermits) -> Result<()> {
     Ok(())
 }
 
-fn hold(db: &Connection, take: &TakePermits, ids: &[i64]) -> Result<()> {
-    let Some(last) = ids.last() else { return Ok(()) };
+fn hold(db: &Connection, take: &TakePermits, grants: &[Grant]) -> Result<()> {
+    let Some(last) = grants.last() else { return Ok(()) };
     let sql = "INSERT INTO permits (quota, id, ends_at) VALUES (?1, ?2, ?3)";
-    for id in ids {
-        db.prepare_cached(sql)?.execute(params![take.quota, id, take.hold_until.micros()])?;
+    for Grant { id, from } in grants {
+        let ends_at = *from + take.hold;
+        db.prepare_cached(sql)?.execute(params![take.quota, id, ends_at.micros()])?;
     }
     // Numbers are never given twice: an end that is told late must not meet another call's permit.
     let sql = "INSERT INTO quotas (quota, last_permit) VALUES (?1, ?2)
                ON CONFLICT (quota) DO UPDATE SET last_permit = excluded.last_permit";
-    db.prepare_cached(sql)?.execute(params![take.quota, last])?;
+    db.prepare_cached(sql)?.execute(params![take.quota, last.id])?;
     Ok(())
 }
 
