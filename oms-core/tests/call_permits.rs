@@ -306,7 +306,8 @@ fn a_carrier_that_answers_at_once_gets_each_call_within_a_hundredth_of_the_best_
     let load = Load { processes: 3, tasks: 24, latency_max: 4, lasts: SECOND * 600, seed: 1 };
     let arrivals = load.arrivals();
     check_quota(&arrivals);
-    let late = latest(&arrivals, seen, 0.002);
+    // A single way may take twice the mean.
+    let late = latest(&arrivals, seen, 0.004);
     assert!(late <= 0.0, "{late:.3} s");
 }
 
