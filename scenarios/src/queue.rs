@@ -45,7 +45,7 @@ fn says_booked(id: &str, order: &str, number: u32) -> bool {
 pub struct Message {
     /// The topic.
     pub topic: &'static str,
-    /// By which the broker knows a repeated publish again, for [`DEDUPE_WINDOW`]
+    /// By which the broker knows a repeated publish on its topic again, for [`DEDUPE_WINDOW`]
     /// (JetStream: `Nats-Msg-Id`).
     pub id: String,
     /// The content.

@@ -208,6 +208,23 @@ fn the_drills_of_the_queue_come_out_on_a_real_broker_as_they_do_simulated() {
 }
 
 #[test]
+fn every_strategy_with_a_queue_ships_and_tells_on_a_real_broker() {
+    let Some(url) = broker("strategies with a queue") else { return };
+    let folder = Folder::new();
+    let strategies = scenarios::strategies::ALL.iter().filter(|strategy| strategy.queue);
+    for strategy in strategies {
+        // Whatever it breaks always, it breaks here too: only the orders' ends are looked at.
+        let line = format!(
+            "run queue --strategy {} --broker {url} --live --speed 20 --format json",
+            strategy.name
+        );
+        let ran = folder.drill(&line);
+        let result = &ran.json()["drills"][0];
+        assert_eq!(result["orders"], serde_json::json!({ "completed": 6 }), "{}", strategy.name);
+    }
+}
+
+#[test]
 fn what_is_delivered_twice_is_told_twice_and_a_lost_answer_alone_harms_nobody() {
     let Some(url) = broker("faults of the queue") else { return };
     let folder = Folder::new();

@@ -109,15 +109,16 @@ impl JetStream {
     pub async fn messages(&self) -> Result<Vec<Stored>, Error> {
         let subject = self.subject("");
         let kept = self.kept(self.place.name.clone()).await?;
-        Ok(kept
-            .into_iter()
-            .map(|message| Stored {
+        let read = |message: StreamMessage| {
+            let topic = message.subject.strip_prefix(&subject).unwrap_or_default();
+            Stored {
                 sequence: message.sequence,
-                topic: message.subject.strip_prefix(&subject).unwrap_or_default().to_owned(),
-                id: id_of(Some(&message.headers)),
+                id: id_of(topic, Some(&message.headers)),
+                topic: topic.to_owned(),
                 at: moment(message.time.unix_timestamp_nanos()),
-            })
-            .collect())
+            }
+        };
+        Ok(kept.into_iter().map(read).collect())
     }
 
     /// The messages that are delivered no more, by their places in the stream, and since when, in
@@ -268,9 +269,15 @@ fn not_reached(why: &dyn std::error::Error) -> Error {
     Error::NotReached
 }
 
-fn id_of(headers: Option<&async_nats::HeaderMap>) -> String {
+/// What the server knows a repeat by. It compares over all topics of a stream, the seam within one.
+fn message_id(topic: &str, id: &str) -> String {
+    format!("{topic}/{id}")
+}
+
+fn id_of(topic: &str, headers: Option<&async_nats::HeaderMap>) -> String {
     let id = headers.and_then(|headers| headers.get(NATS_MESSAGE_ID));
-    id.map(|id| id.as_str().to_owned()).unwrap_or_default()
+    let id = id.map(|id| id.as_str()).unwrap_or_default();
+    id.strip_prefix(&message_id(topic, "")).unwrap_or(id).to_owned()
 }
 
 fn moment(nanos: i128) -> Timestamp {
@@ -282,7 +289,8 @@ impl Queue for JetStream {
     async fn publish(&self, message: Message) -> Result<(), Error> {
         let context = self.context().await?;
         let subject = self.subject(message.topic);
-        let publish = PublishMessage::build().payload(message.body.into()).message_id(&message.id);
+        let id = message_id(message.topic, &message.id);
+        let publish = PublishMessage::build().payload(message.body.into()).message_id(id);
         let kept = async { context.send_publish(subject, publish).await?.await };
         match timeout(self.clock.as_ref(), ANSWER_WAIT, kept).await {
             Ok(Ok(_)) => Ok(()),
@@ -339,7 +347,7 @@ fn delivery(
         receipt: message.reply.as_deref().unwrap_or_default().to_owned(),
         message: Message {
             topic: consumer.topic,
-            id: id_of(message.headers.as_ref()),
+            id: id_of(consumer.topic, message.headers.as_ref()),
             body: String::from_utf8_lossy(&message.payload).into_owned(),
         },
     })

@@ -56,15 +56,19 @@ impl Process {
         Process { queue: room.process(), clock: room.clock() }
     }
 
-    async fn try_publish(&self, id: &str) -> Result<(), Error> {
-        let message = Message { topic: "orders", id: id.to_owned(), body: format!("body of {id}") };
+    async fn try_publish(&self, topic: &'static str, id: &str) -> Result<(), Error> {
+        let message = Message { topic, id: id.to_owned(), body: format!("body of {id}") };
         self.queue.publish(message).await
     }
 
     /// Publishes until it is acknowledged, as every publisher may.
     async fn publish(&self, id: &str) {
+        self.publish_on("orders", id).await;
+    }
+
+    async fn publish_on(&self, topic: &'static str, id: &str) {
         let until = self.clock.now() + DEADLINE;
-        while self.try_publish(id).await.is_err() {
+        while self.try_publish(topic, id).await.is_err() {
             assert!(self.clock.now() < until, "`{id}` is not taken");
             self.clock.sleep(SECOND).await;
         }
@@ -154,6 +158,18 @@ async fn a_repeat_is_known_by_its_id_within_the_window_and_not_after_it(room: &d
     };
     is(&came, "a", 1);
     assert!(process.since(began) >= DEDUPE_WINDOW, "{:?}", process.since(began));
+}
+
+async fn a_topic_has_consumers_and_ids_of_its_own(room: &dyn Room) {
+    const OTHERS: Consumer = Consumer { name: "others", topic: "others", ..WORKERS };
+    let process = Process::of(room);
+    process.publish("a").await;
+    process.publish_on("others", "a").await;
+    let other = process.works(&OTHERS).await;
+    assert_eq!((other.message.topic, other.message.id.as_str()), ("others", "a"));
+    is(&process.works(&WORKERS).await, "a", 1);
+    process.nothing_comes(&OTHERS).await;
+    process.nothing_comes(&WORKERS).await;
 }
 
 async fn what_is_not_acknowledged_comes_again_when_its_time_is_over(room: &dyn Room) {
@@ -275,10 +291,10 @@ async fn a_broker_that_is_down_is_not_reached_and_gets_nothing_later(room: &dyn 
     room.fell().await;
     let until = process.clock.now() + DEADLINE;
     // That it is gone is not known at once.
-    while process.try_publish("perhaps").await != Err(Error::NotReached) {
+    while process.try_publish("orders", "perhaps").await != Err(Error::NotReached) {
         assert!(process.clock.now() < until, "it answers");
     }
-    assert_eq!(process.try_publish("never").await, Err(Error::NotReached));
+    assert_eq!(process.try_publish("orders", "never").await, Err(Error::NotReached));
     assert_eq!(process.queue.receive(&PATIENT, Duration::ZERO).await, Err(Error::NotReached));
     room.boot().await;
     process.publish("after").await;
@@ -319,6 +335,7 @@ hold! {
     messages_come_in_order_once_and_rest_when_they_are_acknowledged,
     whoever_waits_is_given_what_is_published_meanwhile,
     a_repeat_is_known_by_its_id_within_the_window_and_not_after_it,
+    a_topic_has_consumers_and_ids_of_its_own,
     what_is_not_acknowledged_comes_again_when_its_time_is_over,
     each_redelivery_waits_longer_where_the_consumer_backs_off,
     what_is_handed_back_comes_again_after_the_time_that_was_asked_for,
