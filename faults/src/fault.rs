@@ -318,9 +318,12 @@ impl Fault {
             // A node's fault either waits for a call or for a moment of its own.
             Target::Node if self.when.is_some() => true,
             // By chance at each scheduling point.
-            Target::Node if self.kind == Kind::Crash => matches!(field, Field::Rate | Field::Times),
+            Target::Node if self.kind == Kind::Crash && field != Field::From => {
+                matches!(field, Field::Rate | Field::Times)
+            }
             Target::Node => {
-                self.kind == Kind::Stall && self.point.is_none() && field == Field::From
+                let falls = matches!(self.kind, Kind::Crash | Kind::Stall);
+                falls && self.point.is_none() && self.rate.is_none() && field == Field::From
             }
         }
     }
@@ -403,6 +406,9 @@ mod tests {
             ("kind = 'busy'\nkey = 'ORD-1'", "`busy` takes no `key`"),
             ("kind = 'crash'\npoint = 3\nrate = 0.1", "`crash` takes no `rate`"),
             ("kind = 'crash'\nrate = 0.1\nuntil = '9s'", "`crash` takes no `until`"),
+            ("kind = 'crash'\nrate = 0.1\nfrom = '9s'", "`crash` takes no `from`"),
+            ("kind = 'crash'\npoint = 3\nfrom = '9s'", "`crash` takes no `from`"),
+            ("kind = 'crash'\nfrom = '9s'\nuntil = '10s'", "`crash` takes no `until`"),
             ("kind = 'stall'\nby = '9s'\npoint = 3\nfrom = '1s'", "`stall` takes no `from`"),
             ("kind = 'slow'", "`slow` needs `by`"),
             ("kind = 'power-cut'", "`power-cut` needs `point`"),

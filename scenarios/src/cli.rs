@@ -1,4 +1,4 @@
-//! `drill list | run | explore | sweep | prove | compare | advise | shrink | replay | check | serve | schema`.
+//! `drill list | run | explore | sweep | soak | prove | compare | advise | shrink | replay | check | serve | schema`.
 //!
 //! Exit codes: 0 held · 1 violated · 2 usage or bad file · 3 inconclusive · 4 not deterministic ·
 //! 70 internal · 130 interrupted; of several the worst, in the order 70, 4, 1, 3, 0.
@@ -17,6 +17,7 @@ mod run;
 mod serve;
 mod shrink;
 mod signals;
+mod soak;
 mod sweep;
 
 use std::ffi::OsString;
@@ -57,6 +58,8 @@ enum Command {
     Explore(explore::ExploreArgs),
     /// Runs every fault at every place, exhaustively, over a small workload
     Sweep(sweep::SweepArgs),
+    /// Runs a long load with workers killed and stopped at random, live, and judges all of it
+    Soak(soak::SoakArgs),
     /// Shows that planted bugs are found, and how fast, and that none is seen where none is
     Prove(prove::ProveArgs),
     /// Runs the same generated plans under every strategy, and counts what each breaks and costs
@@ -204,6 +207,7 @@ fn obey(command: Command) -> Result<u8, Error> {
         Command::Run(args) => run::run(args),
         Command::Explore(args) => explore::explore(args),
         Command::Sweep(args) => sweep::sweep(args),
+        Command::Soak(args) => soak::soak(args),
         Command::Prove(args) => prove::prove(args),
         Command::Compare(args) => compare::compare(&args),
         Command::Advise(args) => advise::advise(args),

@@ -34,6 +34,7 @@ mod settled;
 pub mod shrink;
 pub mod sign_up;
 pub mod sim;
+pub mod soak;
 pub mod strategies;
 pub mod sweep;
 pub mod trial;

@@ -6,7 +6,7 @@ use crate::script::{Reply, Script};
 
 pub(super) const SPEC: Spec = Spec::new(
     "crash",
-    "a process is killed: at its `point`, at any with a `rate`, or as a call is processed (`when`)",
+    "a process is killed: at its `point`, at any with a `rate`, `from` a moment or at a call (`when`)",
     Target::Node,
 )
 .optional(&[Field::Node, Field::Point, Field::When])
@@ -21,7 +21,9 @@ pub(super) const SPEC: Spec = Spec::new(
 fn check(fault: &Fault) -> Result<(), Error> {
     let not_taken = |field| Err(Error::NotTaken { kind: fault.kind, field });
     match (fault.point, fault.rate, fault.when) {
-        (None, None, None) => Err(Error::Missing { kind: fault.kind, field: Field::Point }),
+        (None, None, None) if fault.from.is_none() => {
+            Err(Error::Missing { kind: fault.kind, field: Field::Point })
+        }
         (Some(_), _, Some(_)) => not_taken(Field::Point),
         (Some(_), Some(_), None) => not_taken(Field::Rate),
         _ => Ok(()),

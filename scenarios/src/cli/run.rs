@@ -82,7 +82,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Error> {
         false => simulate(drills, &settings),
         true => run_live(&args, drills, &settings)?,
     };
-    conclude(results, args.format)
+    print_results(results, args.format)
 }
 
 /// Two drills of one name would be kept in one folder.
@@ -98,7 +98,10 @@ fn refuse_twins(drills: &[Chosen]) -> Result<(), Error> {
 }
 
 /// Tells what came out. A drill that could not be run hides no other drill's verdict.
-fn conclude(results: Vec<Result<DrillResult, runner::Error>>, format: Format) -> Result<u8, Error> {
+pub(super) fn print_results(
+    results: Vec<Result<DrillResult, runner::Error>>,
+    format: Format,
+) -> Result<u8, Error> {
     let mut judged = Vec::new();
     let mut codes = Vec::new();
     for result in results {
@@ -208,18 +211,18 @@ async fn live_result(
 }
 
 /// A seed that a plan file can hold: TOML's integers have 63 bits.
-fn seed(text: &str) -> Result<u64, String> {
+pub(super) fn seed(text: &str) -> Result<u64, String> {
     let seed: u64 = text.parse().map_err(|error| format!("{error}"))?;
     i64::try_from(seed).map(|_| seed).map_err(|_| "must be below 2^63".to_owned())
 }
 
-fn speed(text: &str) -> Result<f64, String> {
+pub(super) fn speed(text: &str) -> Result<f64, String> {
     let speed: f64 = text.parse().map_err(|error| format!("{error}"))?;
     (1.0..=1000.0).contains(&speed).then_some(speed).ok_or_else(|| "must be 1 to 1000".to_owned())
 }
 
 /// The value of `--store`, written the one way that all parts of a run read.
-fn store_url(text: &str) -> Result<String, Error> {
+pub(super) fn store_url(text: &str) -> Result<String, Error> {
     // What was given is not repeated, as clap would: another scheme's URL may hold a password.
     let refused = |why: &str| Error::Usage(format!("--store {why}"));
     let servers = ["postgres://", "postgresql://"];
