@@ -176,7 +176,8 @@ fn members(evidence: &Evidence) -> Vec<Violation> {
 
 /// The call that came latest, where the plan says how late one may come.
 fn late(evidence: &Evidence) -> Option<Violation> {
-    let within = evidence.plan.expect.quota_late_max?;
+    // Live, a drill second is as short as its factor makes it; sockets and the disk do not know.
+    let within = evidence.plan.expect.quota_late_max?.mul_f64(evidence.clock_factor.max(1.0));
     let used = evidence.quota_use()?;
     let late = Duration::from_millis(u64::try_from(used.latest_ms).unwrap_or_default());
     (late > within).then_some(Violation::Late { call: used.latest_call, late, within })
@@ -294,6 +295,23 @@ mod tests {
         assert!(late.starts_with("ORD-1/1 was left behind at"), "{late}");
         assert!(late.ends_with("not within 10s"), "{late}");
         assert!(said(&left(None)).contains("not taken over"));
+    }
+
+    #[test]
+    fn a_call_that_came_later_than_its_quota_made_it_wait_is_told() {
+        let eleventh = |ms: u64| {
+            let plan = |plan: &mut crate::plan::Plan| {
+                plan.expect.quota_late_max = Some(Duration::from_millis(800));
+            };
+            let ten = (0..10).fold(Builder::clean(0).plan(plan), |builder, _| {
+                builder.carrier_request("RegBook", 100, Some(200), None)
+            });
+            ten.carrier_request("RegBook", ms, Some(200), None)
+        };
+        assert_eq!(check(&eleventh(1_900).evidence()), Finding::default());
+        let heard = said(&check(&eleventh(2_000).evidence()));
+        assert!(heard.starts_with("call 11 came 858ms after"), "{heard}");
+        assert_eq!(check(&eleventh(2_000).live(20.0).evidence()), Finding::default());
     }
 
     #[test]
