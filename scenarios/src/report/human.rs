@@ -125,10 +125,24 @@ fn orders(result: &DrillResult) -> String {
     format!("orders: {counts}; seed {}{live}{strategy}{sabotage}{sign_up}", result.seed)
 }
 
+/// Those that read alike are told as one, unless they never fired.
 fn faults(result: &DrillResult) -> String {
-    let told = result.faults.iter().map(|count| match &count.skipped {
-        Some(why) if count.times == 0 => format!("{} skipped ({why})", describe(count)),
-        _ => format!("{} x{}", describe(count), count.times),
+    let mut told: Vec<(String, Option<u64>)> = Vec::new();
+    for count in &result.faults {
+        let name = describe(count);
+        if let Some(why) = count.skipped.as_ref().filter(|_| count.times == 0) {
+            told.push((format!("{name} skipped ({why})"), None));
+            continue;
+        }
+        let alike = told.iter_mut().find(|(known, times)| *known == name && *times > Some(0));
+        match alike {
+            Some((_, Some(times))) if count.times > 0 => *times += count.times,
+            _ => told.push((name, Some(count.times))),
+        }
+    }
+    let told = told.into_iter().map(|(name, times)| match times {
+        Some(times) => format!("{name} x{times}"),
+        None => name,
     });
     let told: Vec<String> = told.collect();
     if told.is_empty() { "faults: none".to_owned() } else { format!("faults: {}", told.join(", ")) }
@@ -253,6 +267,17 @@ mod tests {
             plan.expect.must_reach = vec!["breaker-opened".to_owned()];
         });
         [held, violated, unproven].map(result).into()
+    }
+
+    #[test]
+    fn faults_that_read_alike_are_told_as_one_unless_one_never_fired() {
+        let mut result = results().remove(0);
+        let fired = result.faults[0].clone();
+        let mut never = fired.clone();
+        never.times = 0;
+        result.faults = vec![fired.clone(), never, fired];
+        let name = "reset-after RegBook";
+        assert_eq!(faults(&result), format!("faults: {name} x2, {name} x0"));
     }
 
     #[test]
