@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn impossible_values_are_refused_after_all_sources() {
-        let error = load_env(&[("OMS_SERVICE__LEASE", "15s")]).unwrap_err();
+        let error = load_env(&[("OMS_SERVICE__LEASE", "500ms")]).unwrap_err();
         assert!(error.to_string().starts_with("service.lease"), "{error}");
     }
 }

@@ -23,7 +23,7 @@ pub(super) const SABOTAGE: Sabotage = Sabotage {
     why: "a retry is a timer in memory (`scheduler.schedule(retry, delay)`), and \"the table is \
           only for reports\": a restart brings the rows back and not the timers",
     breaks: "everything-settles",
-    seen_in: &["crash-around-calls"],
+    seen_in: &["crash-between-steps"],
     settings: |config| config.service.poll = NEVER,
     seams: |env, _| {
         let tap = Timers { parcels: Timer::default(), notices: Timer::default() };
