@@ -26,7 +26,7 @@ const USUAL_FOLDERS: &[&str] = &["/usr/local/bin", "/usr/local/sbin", "/usr/bin"
 pub struct Brokers {
     /// The URL that the user named.
     pub named: Option<String>,
-    /// The URL in [`VARIABLE`].
+    /// The URL in `DRILLSHIP_NATS`.
     pub offered: Option<String>,
     /// The program `nats-server`.
     pub program: Option<PathBuf>,
