@@ -344,9 +344,10 @@ impl Shared {
         self.shortest_window() * 3 / 4
     }
 
-    /// A call, and what a permit may wait for its task before.
+    /// A call, and as long again: a request that nobody waits for any more may still be under way.
+    /// And what a permit may wait for its task before.
     fn hold(&self) -> Duration {
-        self.deadline + self.shortest_window() * 2
+        self.deadline * 2 + self.shortest_window() * 2
     }
 
     /// Tells the store what ended, until there is nothing left to tell.
