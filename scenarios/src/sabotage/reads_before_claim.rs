@@ -20,7 +20,7 @@ pub(super) const SABOTAGE: Sabotage = Sabotage {
     why: "`SELECT` what is due, then `UPDATE` it by its id, in two transactions: a second reader \
           in the gap takes the same rows",
     breaks: "books-agree",
-    seen_in: &["crash-between-steps"],
+    seen_in: &["burst-of-300"],
     seams: |env, _| {
         let tap = ReadsFirst { taken: Mutex::default() };
         env.store = Arc::new(TappedStore::new(env.store.clone(), tap));
