@@ -76,6 +76,10 @@ impl Service {
         spawner.spawn("reports", Box::pin(shared.clone().poll_reports()));
         let flow = shared.flow.clone();
         spawner.spawn("leases", Box::pin(async move { flow.keep_leases().await }));
+        let woken = shared.clone();
+        if let Some(listener) = shared.env.store.listener(Arc::new(move || woken.wake())) {
+            spawner.spawn("listener", listener);
+        }
         Service { shared }
     }
 }

@@ -22,10 +22,11 @@ pub use retention::{Page, Prune, Pruned};
 pub use view::{Census, Filter, MemberView, NoticeView, OrderView, ParcelView, Rows, Transition};
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use clockwork::Timestamp;
+use clockwork::{BoxFuture, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::env::Hands;
@@ -465,6 +466,9 @@ pub struct Grant {
     pub from: Timestamp,
 }
 
+/// Who is told that another process has committed work.
+pub type Woken = Arc<dyn Fn() + Send + Sync>;
+
 /// The answer to [`TakePermits`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Permits {
@@ -671,6 +675,9 @@ pub trait Store: Send + Sync {
     /// Lets nobody call before `until`.
     async fn block_quota(&self, quota: &'static str, until: Timestamp) -> Result<()>;
 
+    /// Until when nobody may call, as far as that is known: cheap enough to be asked before each call.
+    async fn blocked_until(&self, quota: &'static str) -> Result<Timestamp>;
+
     /// Writes delivery reports; one that is known already changes nothing.
     async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()>;
 
@@ -698,6 +705,12 @@ pub trait Store: Send + Sync {
 
     /// Everything that a judge reads.
     async fn rows(&self) -> Result<Rows>;
+
+    /// Work that calls `woken`, for ever, when another process has committed work; `None` where
+    /// none can tell. Nothing rests on it: what is due is found by looking for it too, only later.
+    fn listener(&self, _woken: Woken) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
 
     /// Opens a transaction that the caller holds, in the hands that a call would need. The
     /// recommended flow never does.

@@ -139,6 +139,52 @@ async fn a_block_holds_here_at_once_and_elsewhere_through_the_store() {
     }
 }
 
+/// What another process may still send after a block was written that it has not looked for yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Three processes call as fast as they may until one of them is told that nobody is to call: when
+/// that was written, and when calls were sent.
+async fn sent_around_a_block(seed: u64, windows: &[Window]) -> (Timestamp, Vec<Timestamp>) {
+    let env = env();
+    let start = env.clock.now();
+    let told_at = start + Entropy::new(seed).fork("told", 0).duration(SECOND / 10, SECOND * 15);
+    let sent = Mutex::new(Vec::new());
+    let processes: Vec<Permits> =
+        (0..3).map(|_| Permits::new(&env, "carrier", windows.to_vec(), DEADLINE)).collect();
+    let caller = async |task: usize| {
+        let permits = &processes[task % 3];
+        let latency = Entropy::new(seed).fork("latency", task as u64);
+        while env.clock.now() < start + SECOND * 20 {
+            if let Ok(permit) = permits.take(env.clock.now() + PATIENCE).await {
+                sent.lock().unwrap().push(env.clock.now());
+                let took = latency.fork("call", sent.lock().unwrap().len() as u64);
+                env.clock.sleep(took.duration(SECOND / 1000, SECOND / 4)).await;
+                permit.end(env.clock.now());
+            } else {
+                env.clock.sleep(SECOND / 10).await;
+            }
+        }
+    };
+    let teller = async {
+        env.clock.sleep_until(told_at).await;
+        processes[0].block(told_at + SECOND * 300).await;
+    };
+    tokio::join!(teller, futures_util::future::join_all((0..24).map(caller)));
+    (told_at, sent.into_inner().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_one_process_was_told_to_stop_no_other_sends_but_what_it_took_just_before() {
+    for seed in 0..200 {
+        // Within two windows, and without any.
+        for windows in [windows(), Vec::new()] {
+            let (told_at, sent) = sent_around_a_block(seed, &windows).await;
+            let late = sent.iter().max().unwrap();
+            assert!(*late <= told_at + LOOK_AGAIN, "seed {seed}: {:?}", late.since(told_at));
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_windows_only_a_block_stops_a_call() {
     let env = env();

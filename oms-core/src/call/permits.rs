@@ -11,6 +11,9 @@
 //! than it needs just then, and gives back what it has not used after a quarter of a window. Ended
 //! permits are told with the next question, or a quarter of a window later without one, so that other
 //! processes do not wait for nothing.
+//!
+//! A block that another process has written voids what this one has taken: before a call goes out the
+//! store is asked for one, unless it was less than [`LOOK_AGAIN`] ago.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,6 +31,8 @@ const BLOCK_WRITES_MAX: u32 = 5;
 const BLOCK_WRITE_WAIT: Duration = Duration::from_millis(200);
 /// The pause between two questions to the store in which nothing can have changed.
 const NAP: Duration = Duration::from_millis(10);
+/// So old may be what is known of others' blocks when a call goes out.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long to leave a store alone that failed.
 const STORE_REST: Duration = Duration::from_secs(1);
 
@@ -74,6 +79,8 @@ struct Books {
     ended: Vec<(i64, Timestamp)>,
     waiting: u32,
     blocked_until: Timestamp,
+    /// Others' blocks are known as of then.
+    looked_at: Timestamp,
     /// No permit is free before: what the store last said.
     free_at: Timestamp,
     /// The store is not asked before.
@@ -180,8 +187,14 @@ impl Permits {
         loop {
             let now = shared.clock.now();
             shared.check_block(patience_ends)?;
-            if let Some(held) = shared.books().pick(now, shared.deadline) {
-                return Ok(Permit { held: Some(held), home: self.clone() });
+            let picked = shared.books().pick(now, shared.deadline);
+            if let Some(held) = picked {
+                let permit = Permit { held: Some(held), home: self.clone() };
+                if !shared.look_for_block(now).await {
+                    return Ok(permit);
+                }
+                permit.give_back();
+                continue;
             }
             let look = {
                 let books = shared.books();
@@ -205,9 +218,11 @@ impl Permits {
     async fn unlimited(&self, patience_ends: Timestamp) -> Result<Permit, NotNow> {
         let shared = &*self.shared;
         loop {
+            let now = shared.clock.now();
+            shared.look_for_block(now).await;
             shared.check_block(patience_ends)?;
             let blocked_until = shared.books().blocked_until;
-            if shared.clock.now() >= blocked_until {
+            if now >= blocked_until {
                 return Ok(Permit { held: None, home: self.clone() });
             }
             shared.clock.sleep_until(blocked_until).await;
@@ -258,6 +273,22 @@ impl Shared {
         Err(NotNow::new("quota blocked", Some(until.since(self.clock.now()))))
     }
 
+    /// Whether nobody may call, as others have written since it was last looked for. A store that
+    /// does not answer says nothing.
+    async fn look_for_block(&self, now: Timestamp) -> bool {
+        if now < self.books().looked_at + LOOK_AGAIN {
+            return false;
+        }
+        let Ok(until) = self.store.blocked_until(self.quota).await else { return false };
+        let mut books = self.books();
+        books.looked_at = now;
+        let blocked = until > now;
+        if blocked {
+            books.block(until);
+        }
+        blocked
+    }
+
     fn no_permit(&self) -> NotNow {
         let wait = self.books().free_at.since(self.clock.now());
         NotNow::new("no permit in time", (!wait.is_zero()).then_some(wait))
@@ -271,6 +302,9 @@ impl Shared {
         let mut books = self.books();
         books.free_at = now + NAP;
         books.ask_at = now + NAP;
+        if answer.is_ok() {
+            books.looked_at = now;
+        }
         match answer {
             Ok(store::Permits::Granted(grants)) => {
                 let missing = grants.len() < count(want);

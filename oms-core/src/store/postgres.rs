@@ -11,11 +11,12 @@
 //! every write can be repeated).
 //!
 //! Read in this order: `schema.sql`, `records` (an order's rows), `claim`, `settle`, `reports`,
-//! `operate`, `quota`, `failure`.
+//! `operate`, `quota`, `bell`, `failure`.
 //!
 //! [`Busy`]: super::Error::Busy
 //! [`CommitUnknown`]: super::Error::CommitUnknown
 
+mod bell;
 mod claim;
 mod connect;
 mod failure;
@@ -37,7 +38,7 @@ pub use connect::{WriteLock, hold_write_lock};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use clockwork::Timestamp;
+use clockwork::{BoxFuture, Timestamp};
 use sqlx::postgres::PgPool;
 use sqlx::{PgConnection, Postgres};
 
@@ -47,12 +48,14 @@ use super::sqlite::{Options, Time};
 use super::{
     Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
-    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
+    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Woken, Written,
 };
 use crate::env::{Hands, TaskId, current_task};
 use crate::member::Member;
 use crate::order::Order;
 use crate::policy::OrderPolicy;
+use crate::state::OrderState;
+use bell::Bell;
 use failure::{before_commit, of_commit};
 use held::HeldTransaction;
 
@@ -65,6 +68,7 @@ const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 #[derive(Clone)]
 pub struct PostgresStore {
     pool: PgPool,
+    bell: Arc<Bell>,
     watch: Watch,
     orders: Arc<dyn OrderPolicy>,
     time: Time,
@@ -80,7 +84,8 @@ impl PostgresStore {
     pub async fn open(url: &str, options: Options) -> Result<PostgresStore> {
         let pool = connect::pool(url, &options).await?;
         let watch = Watch { clock: options.clock.clone(), observer: options.observer.clone() };
-        Ok(PostgresStore { pool, watch, orders: options.orders, time: options.time })
+        let bell = Arc::new(Bell::new(options.clock, options.time.clone()));
+        Ok(PostgresStore { pool, bell, watch, orders: options.orders, time: options.time })
     }
 
     /// Ends all connections, once what is under way on them has ended.
@@ -108,6 +113,12 @@ impl PostgresStore {
     async fn glance(&self, op: &'static str) -> Result<sqlx::pool::PoolConnection<Postgres>> {
         self.pool.acquire().await.map_err(|error| before_commit(&error, op))
     }
+}
+
+/// Whether something else may be due once this is written: a sibling is called back, the customer told.
+fn brings_work(outcome: &ParcelOutcome) -> bool {
+    use ParcelOutcome::{Booked, Cancelled, PickedUp, Refused};
+    matches!(outcome, Booked | Refused { .. } | Cancelled | PickedUp)
 }
 
 /// One transaction of one use case, from its begin to its end. Dropping it rolls back.
@@ -168,13 +179,21 @@ impl Store for PostgresStore {
     ) -> Result<Ingested> {
         let mut write = self.write("ingest").await?;
         let done = ingest::ingest(write.db(), order, rejection.as_deref(), now).await;
-        write.end(done).await
+        let ingested = write.end(done).await?;
+        if ingested == Ingested::Created(OrderState::Accepted) {
+            self.bell.ring(&self.pool).await;
+        }
+        Ok(ingested)
     }
 
     async fn sign_up(&self, member: &Member, now: Timestamp) -> Result<SignedUp> {
         let mut write = self.write("sign-up").await?;
         let done = members::sign_up(write.db(), member, now).await;
-        write.end(done).await
+        let signed_up = write.end(done).await?;
+        if signed_up == SignedUp::Created {
+            self.bell.ring(&self.pool).await;
+        }
+        Ok(signed_up)
     }
 
     async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
@@ -197,7 +216,11 @@ impl Store for PostgresStore {
         let mut write = self.write("settle-parcel").await?;
         let (key, token) = (&work.key, work.lease.token);
         let done = settle::parcel(write.db(), &*self.orders, key, token, &outcome, now).await;
-        write.end(done).await
+        let written = write.end(done).await?;
+        if written == Written::Done && brings_work(&outcome) {
+            self.bell.ring(&self.pool).await;
+        }
+        Ok(written)
     }
 
     async fn claim_notices(&self, claim: Claim) -> Result<Claimed<NoticeWork>> {
@@ -252,6 +275,18 @@ impl Store for PostgresStore {
         write.end(done).await
     }
 
+    async fn blocked_until(&self, quota: &'static str) -> Result<Timestamp> {
+        const OP: &str = "blocked-until";
+        if let Some(until) = self.bell.blocked_until(quota) {
+            return Ok(until);
+        }
+        let mut db = self.glance(OP).await?;
+        let blocks = quota::blocks(&mut *db, &self.time, &*self.watch.clock).await;
+        let mut blocks = blocks.map_err(|failure| failure.of(OP))?.into_iter();
+        let lasts = blocks.find_map(|(blocked, lasts)| (blocked == quota).then_some(lasts));
+        Ok(lasts.map_or(Timestamp::EPOCH, |lasts| self.watch.clock.now() + lasts))
+    }
+
     async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()> {
         let mut write = self.write("record-reports").await?;
         let done = reports::record_all(write.db(), &*self.orders, &reports, now).await;
@@ -304,6 +339,10 @@ impl Store for PostgresStore {
         let mut read = self.read("rows").await?;
         let done = query::rows(read.db()).await;
         read.end(done).await
+    }
+
+    fn listener(&self, woken: Woken) -> Option<BoxFuture<'static, ()>> {
+        Some(Box::pin(self.bell.clone().listen(self.pool.clone(), woken)))
     }
 
     async fn begin<'h>(&self, _: &'h mut Hands) -> Result<Box<dyn UnitOfWork + 'h>> {

@@ -143,7 +143,7 @@ impl Ahead {
     }
 
     /// `moment` of the other clock, by the one that is ahead.
-    fn added(self, moment: Timestamp) -> Timestamp {
+    pub(super) fn added(self, moment: Timestamp) -> Timestamp {
         Timestamp::from_micros(moment.micros().saturating_add(self.0))
     }
 

@@ -403,6 +403,17 @@ impl Store for SqliteStore {
         self.write("block-quota", move |db, _| quota::block(db, quota, until)).await
     }
 
+    async fn blocked_until(&self, quota: &'static str) -> Result<Timestamp> {
+        let look = move |db: &Connection| quota::blocked_until(db, quota);
+        let until = match &self.shared.driver {
+            Driver::Threads { .. } => self.shared.read_unobserved("blocked-until", look).await?,
+            Driver::Inline(inline) => {
+                inline.glance(|db| look(db).map(Some)).unwrap_or(Timestamp::EPOCH)
+            }
+        };
+        Ok(self.shared.ahead().map_or(until, |ahead| ahead.added(until)))
+    }
+
     async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()> {
         self.write("record-reports", move |db, orders| {
             reports.iter().try_for_each(|report| reports::record(db, orders, report, now))

@@ -19,6 +19,10 @@ mod reading;
 mod reports;
 mod support;
 mod units_of_work;
+mod waking;
+
+#[path = "../support/edges.rs"]
+mod edges;
 
 use std::sync::Arc;
 

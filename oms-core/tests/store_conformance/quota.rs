@@ -73,6 +73,8 @@ pub async fn a_blocked_quota_waits_and_an_earlier_block_changes_nothing(store: &
     store.block_quota("carrier", at(300)).await.unwrap();
     store.block_quota("carrier", at(10)).await.unwrap();
     assert_eq!(store.take_permits(take(at(20), 1, &[])).await.unwrap(), Permits::Wait(at(300)));
+    assert!(store.blocked_until("carrier").await.unwrap() > at(290));
+    assert!(store.blocked_until("messenger").await.unwrap() <= at(20));
     assert_eq!(granted(store, take(at(300), 1, &[])).await.len(), 1);
 }
 

@@ -100,6 +100,10 @@ impl Store for Flaky {
         self.answer(self.inner.block_quota(quota, until)).await
     }
 
+    async fn blocked_until(&self, quota: &'static str) -> Result<Timestamp> {
+        self.answer(self.inner.blocked_until(quota)).await
+    }
+
     async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()> {
         self.answer(self.inner.record_reports(reports, now)).await
     }

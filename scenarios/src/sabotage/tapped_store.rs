@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use clockwork::Timestamp;
+use clockwork::{BoxFuture, Timestamp};
 use oms_core::env::Hands;
 use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
-    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
+    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Woken, Written,
 };
 
 /// The use cases that a bug may replace; the others go straight through.
@@ -162,6 +162,9 @@ impl<T: Tap> Store for TappedStore<T> {
     async fn block_quota(&self, quota: &'static str, until: Timestamp) -> Result<()> {
         self.tap.block_quota(self.inner.as_ref(), quota, until).await
     }
+    async fn blocked_until(&self, quota: &'static str) -> Result<Timestamp> {
+        self.inner.blocked_until(quota).await
+    }
     async fn record_reports(&self, reports: Vec<DeliveryReport>, now: Timestamp) -> Result<()> {
         self.tap.record_reports(self.inner.as_ref(), reports, now).await
     }
@@ -192,5 +195,8 @@ impl<T: Tap> Store for TappedStore<T> {
     }
     async fn begin<'h>(&self, hands: &'h mut Hands) -> Result<Box<dyn UnitOfWork + 'h>> {
         self.inner.begin(hands).await
+    }
+    fn listener(&self, woken: Woken) -> Option<BoxFuture<'static, ()>> {
+        self.inner.listener(woken)
     }
 }

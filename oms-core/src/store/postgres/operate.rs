@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use super::bell::ring_at_commit;
 use super::failure::{Failure, Result};
 use super::records;
 use crate::policy::OrderPolicy;
@@ -26,6 +27,7 @@ pub(super) async fn operate(
     let operated = aggregate.operate(policy, &operation.action, operation.now)?;
     if !matches!(operated, Operated::Refused(_)) {
         records::save(db, &aggregate, operation.now).await?;
+        ring_at_commit(db).await?;
     }
     if let Some(answer) = answer_name(&operated) {
         audit(db, operation, &answer).await?;

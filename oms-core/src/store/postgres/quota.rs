@@ -1,8 +1,12 @@
 //! Permits to call, shared by all workers of one address: one row's lock orders them.
 
-use clockwork::Timestamp;
-use sqlx::PgConnection;
+use std::time::Duration;
 
+use clockwork::{Clock, Timestamp};
+use sqlx::postgres::Postgres;
+use sqlx::{Executor, PgConnection};
+
+use super::bell::tell_block_at_commit;
 use super::failure::Result;
 use super::row::Columns;
 use crate::store::quota::{Ahead, Decision, decide};
@@ -99,7 +103,8 @@ async fn hold(db: &mut PgConnection, take: &TakePermits, grants: &[Grant]) -> Re
     Ok(())
 }
 
-/// Lets nobody call before `until`; an earlier moment than the one known changes nothing.
+/// Lets nobody call before `until`, and tells all who listen; an earlier moment than the one known
+/// changes nothing.
 ///
 /// `until` is by the clock of a worker, which reads `now`.
 pub(super) async fn block(
@@ -111,10 +116,29 @@ pub(super) async fn block(
 ) -> Result<()> {
     let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
     let server: i64 = sqlx::query_scalar(sql).fetch_one(&mut *db).await?;
+    let lasts = until.since(now);
     let until = Ahead::of(now, time.of_server(server).unwrap_or(now)).taken_off(until);
     let sql = "INSERT INTO quotas (quota, blocked_until) VALUES ($1, $2)
                ON CONFLICT (quota) DO UPDATE
                SET blocked_until = greatest(quotas.blocked_until, excluded.blocked_until)";
-    sqlx::query(sql).bind(quota).bind(until.micros()).execute(db).await?;
-    Ok(())
+    sqlx::query(sql).bind(quota).bind(until.micros()).execute(&mut *db).await?;
+    tell_block_at_commit(db, quota, lasts).await
+}
+
+/// Over which quotas nobody may call, and for how long from now on by the clock of a worker.
+pub(super) async fn blocks(
+    db: impl Executor<'_, Database = Postgres>,
+    time: &Time,
+    clock: &dyn Clock,
+) -> Result<Vec<(String, Duration)>> {
+    let sql =
+        "SELECT quota, blocked_until, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+               FROM quotas WHERE blocked_until > 0";
+    let rows = sqlx::query(sql).fetch_all(db).await?;
+    let blocks = rows.iter().map(|row| {
+        let row = Columns::new(row, "quotas");
+        let now = time.of_server(row.get(2)?).unwrap_or_else(|| clock.now());
+        Ok((row.text(0)?, row.moment(1)?.since(now)))
+    });
+    blocks.collect()
 }

@@ -68,6 +68,11 @@ fn hold(db: &Connection, take: &TakePermits, grants: &[Grant]) -> Result<()> {
     Ok(())
 }
 
+/// Until when nobody may call.
+pub(super) fn blocked_until(db: &Connection, name: &str) -> Result<Timestamp> {
+    Ok(quota(db, name)?.0)
+}
+
 /// Lets nobody call before `until`; an earlier moment than the one known changes nothing.
 pub(super) fn block(db: &Connection, quota: &str, until: Timestamp) -> Result<()> {
     let sql = "INSERT INTO quotas (quota, blocked_until) VALUES (?1, ?2)
