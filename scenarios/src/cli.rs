@@ -1,9 +1,10 @@
-//! `drill list | run | explore | sweep | soak | prove | compare | advise | shrink | replay | check | serve | schema`.
+//! `drill list | run | explore | sweep | soak | bench | prove | compare | advise | shrink | replay | check | serve | schema`.
 //!
 //! Exit codes: 0 held · 1 violated · 2 usage or bad file · 3 inconclusive · 4 not deterministic ·
 //! 70 internal · 130 interrupted; of several the worst, in the order 70, 4, 1, 3, 0.
 
 mod advise;
+mod bench;
 mod check;
 mod children;
 mod compare;
@@ -60,6 +61,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Runs a long load with workers killed and stopped at random, live, and judges all of it
     Soak(soak::SoakArgs),
+    /// Measures what the service does in a second, live, beside what the machine can do
+    Bench(bench::BenchArgs),
     /// Shows that planted bugs are found, and how fast, and that none is seen where none is
     Prove(prove::ProveArgs),
     /// Runs the same generated plans under every strategy, and counts what each breaks and costs
@@ -147,6 +150,8 @@ enum Error {
     #[error(transparent)]
     Prove(#[from] crate::prove::Error),
     #[error(transparent)]
+    Bench(crate::bench::Error),
+    #[error(transparent)]
     Shrink(#[from] crate::shrink::Error),
     #[error("interrupted")]
     Interrupted,
@@ -166,6 +171,7 @@ impl Error {
             | Error::Compare(_)
             | Error::Prove(_)
             | Error::Shrink(_)
+            | Error::Bench(_)
             | Error::Io { .. } => exit::INTERNAL,
             Error::Interrupted => exit::INTERRUPTED,
             Error::NoSuchDrill { .. }
@@ -208,6 +214,7 @@ fn obey(command: Command) -> Result<u8, Error> {
         Command::Explore(args) => explore::explore(args),
         Command::Sweep(args) => sweep::sweep(args),
         Command::Soak(args) => soak::soak(args),
+        Command::Bench(args) => bench::bench(args),
         Command::Prove(args) => prove::prove(args),
         Command::Compare(args) => compare::compare(&args),
         Command::Advise(args) => advise::advise(args),

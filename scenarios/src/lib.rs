@@ -7,10 +7,11 @@
 //!
 //! Then what looks for the plan that breaks a promise: [`trial`] (one run judged), [`explore`]
 //! (generated plans), [`sweep`] (every fault at every place), [`shrink`] (plans made small),
-//! [`prove`] (planted bugs are found). And what answers which way to use: [`strategies`] (the ways),
+//! [`prove`] (planted bugs are found), [`bench`] (how fast it all is). And what answers which way to use: [`strategies`] (the ways),
 //! [`compare`] (side by side), [`advise`] (the decision tree, with the evidence).
 
 pub mod advise;
+pub mod bench;
 pub mod catalogue;
 pub mod cli;
 pub mod compare;

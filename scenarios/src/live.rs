@@ -13,13 +13,13 @@ pub(crate) mod broker;
 pub(crate) mod child;
 mod desk;
 pub(crate) mod disturbed;
-mod fakes;
+pub(crate) mod fakes;
 mod front;
 pub mod jetstream;
 mod locking;
 mod nodes;
 mod queueing;
-mod reading;
+pub(crate) mod reading;
 
 pub use broker::Brokers;
 
@@ -233,7 +233,7 @@ pub async fn run(run: &Run<'_>, options: &Options) -> Result<History, Error> {
     finish(&stage, things, queue.as_ref(), options).await
 }
 
-fn set_up<'a>(run: &'a Run<'a>, options: &Options) -> Result<Stage<'a>, Error> {
+pub(crate) fn set_up<'a>(run: &'a Run<'a>, options: &Options) -> Result<Stage<'a>, Error> {
     let folder =
         tempfile::tempdir().map_err(|source| Error::File { path: std::env::temp_dir(), source })?;
     let real = DrillClock::from_spec(None).now();

@@ -113,6 +113,11 @@ impl Child {
         Ok((Child { name: name.to_owned(), process, _stdin: stdin, lines }, greeting))
     }
 
+    /// Its number, as long as it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// Sends a signal.
     ///
     /// # Errors

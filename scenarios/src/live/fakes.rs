@@ -15,14 +15,14 @@ use crate::plan::Site;
 use crate::settled;
 
 /// A running fake.
-pub(super) struct RunningFake {
+pub(crate) struct RunningFake {
     site: Site,
-    pub(super) api: String,
+    pub(crate) api: String,
     admin: String,
-    pub(super) credentials: Value,
+    pub(crate) credentials: Value,
     client: reqwest::Client,
     /// Told whenever the fake sees the call that a fault on a node waits for.
-    pub(super) signals: broadcast::Sender<Fault>,
+    pub(crate) signals: broadcast::Sender<Fault>,
 }
 
 /// The first line that a fake says.
@@ -41,7 +41,7 @@ struct Said {
 }
 
 /// Starts the fake of `site` with the plan's settings and faults.
-pub(super) async fn start(stage: &Stage<'_>, site: Site) -> Result<RunningFake, Error> {
+pub(crate) async fn start(stage: &Stage<'_>, site: Site) -> Result<RunningFake, Error> {
     let plan = stage.plan();
     let (command, settings) = match site {
         Site::Messenger => ("__fake-kakao", toml::to_string(&plan.gateway)),
@@ -100,14 +100,14 @@ impl RunningFake {
     }
 
     /// The faults and how often each fired.
-    pub(super) async fn fired(&self) -> Result<Vec<Fired>, Error> {
+    pub(crate) async fn fired(&self) -> Result<Vec<Fired>, Error> {
         let request = self.client.get(format!("{}/faults", self.admin));
         let answer = self.answered(request).await?;
         answer.json().await.map_err(|source| Error::Admin(self.site, source))
     }
 
     /// What truly happened.
-    pub(super) async fn ledger<L: for<'de> Deserialize<'de>>(&self) -> Result<L, Error> {
+    pub(crate) async fn ledger<L: for<'de> Deserialize<'de>>(&self) -> Result<L, Error> {
         let request = self.client.get(format!("{}/ledger", self.admin));
         let answer = self.answered(request).await?;
         answer.json().await.map_err(|source| Error::Admin(self.site, source))
@@ -120,7 +120,7 @@ impl RunningFake {
 }
 
 /// Somebody else on our address uses up the quota, and does not stop at a 429.
-pub(super) fn let_the_neighbour_call(stage: &Stage<'_>, carrier: &RunningFake) {
+pub(crate) fn let_the_neighbour_call(stage: &Stage<'_>, carrier: &RunningFake) {
     let Some(neighbour) = stage.plan().neighbour.clone() else { return };
     let (clock, client) = (stage.clock.clone(), carrier.client.clone());
     let url = format!("{}/ReqOneGdsTrc", carrier.api);
@@ -139,7 +139,7 @@ pub(super) fn let_the_neighbour_call(stage: &Stage<'_>, carrier: &RunningFake) {
 }
 
 /// Couriers scan parcels at their times.
-pub(super) fn let_couriers_scan(stage: &Stage<'_>, carrier: &RunningFake) {
+pub(crate) fn let_couriers_scan(stage: &Stage<'_>, carrier: &RunningFake) {
     for scan in &stage.plan().scans {
         let (clock, client) = (stage.clock.clone(), carrier.client.clone());
         let (admin, at) = (carrier.admin.clone(), stage.start + scan.at);

@@ -15,7 +15,18 @@ use crate::history::Record;
 
 /// Opens the run's database from outside.
 pub(super) async fn open(stage: &Stage<'_>) -> Result<Arc<dyn Store>, Error> {
-    let options = options(stage);
+    open_as(stage, options(stage)).await
+}
+
+/// As [`open`], for as many questions at once.
+pub(crate) async fn open_with(
+    stage: &Stage<'_>,
+    pool_size: usize,
+) -> Result<Arc<dyn Store>, Error> {
+    open_as(stage, Options { pool_size, ..options(stage) }).await
+}
+
+async fn open_as(stage: &Stage<'_>, options: Options) -> Result<Arc<dyn Store>, Error> {
     Ok(match stage.store_url.strip_prefix("sqlite:") {
         Some(path) => {
             Arc::new(SqliteStore::open(Path::new(path), options).map_err(Error::Database)?)
