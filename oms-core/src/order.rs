@@ -35,6 +35,9 @@ pub struct Order {
     /// A word to the driver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memo: Option<String>,
+    /// Who sells it, where several do: an id as the order's. Their work takes turns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seller: Option<String>,
 }
 
 /// An order that nobody has looked at yet; [`Order::try_from`] does.
@@ -52,6 +55,9 @@ pub struct Draft {
     /// A word to the driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memo: Option<String>,
+    /// Who sells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seller: Option<String>,
 }
 
 /// Who gets it.
@@ -169,6 +175,11 @@ impl Order {
         serde_json::to_string(self).expect("an order is plain JSON")
     }
 
+    /// Who sells it; empty where nobody is named.
+    pub fn sold_by(&self) -> &str {
+        self.seller.as_deref().unwrap_or_default()
+    }
+
     /// How many parcels it travels in.
     pub fn parcels(&self) -> u32 {
         self.items.iter().map(|item| item.parcel).max().unwrap_or(1)
@@ -253,7 +264,18 @@ pub(crate) mod tests {
             },
             items: vec![item(1, "SKU-1"), item(2, "SKU-2")],
             memo: Some("문 앞에 놓아 주세요".to_owned()),
+            seller: None,
         }
+    }
+
+    #[test]
+    fn a_seller_is_an_id_and_an_order_without_one_reads_as_before() {
+        let sold = |seller: &str| Order::try_from(Draft { seller: Some(seller.into()), ..good() });
+        assert_eq!(sold("shop-1").unwrap().sold_by(), "shop-1");
+        let nobody = sold("").unwrap();
+        assert_eq!((nobody.sold_by(), nobody.to_json().contains("seller")), ("", false));
+        let error = sold("가게 하나").unwrap_err();
+        assert!(error.to_string().contains("seller must be 1 to 40 of"), "{error}");
     }
 
     #[test]

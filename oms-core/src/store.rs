@@ -15,6 +15,7 @@ pub mod postgres;
 mod quota;
 mod retention;
 pub mod sqlite;
+mod turns;
 mod view;
 
 pub use patience::{Patience, patiently};

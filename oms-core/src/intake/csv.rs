@@ -25,7 +25,7 @@ const fn column(name: &'static str, field: &'static str, of: Of, required: bool)
     Column { name, field, of, required }
 }
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     column("order_id", "id", Of::Order, true),
     column("name", "customer.name", Of::Order, true),
     column("phone", "customer.phone", Of::Order, true),
@@ -33,6 +33,7 @@ const COLUMNS: [Column; 12] = [
     column("line1", "address.line1", Of::Order, true),
     column("line2", "address.line2", Of::Order, false),
     column("memo", "memo", Of::Order, false),
+    column("seller", "seller", Of::Order, false),
     column("sku", "sku", Of::Item, true),
     column("item_name", "name", Of::Item, true),
     column("quantity", "quantity", Of::Item, true),
@@ -217,6 +218,7 @@ impl Header {
             },
             items,
             memo: Some(text("memo")),
+            seller: Some(text("seller")),
         };
         match Order::try_from(draft) {
             Ok(order) => Some(order),

@@ -42,7 +42,7 @@ pub(crate) fn is_id(text: &str) -> bool {
 /// The order that `draft` makes, with all rules that it breaks. It is valid when there are none.
 pub(super) fn check(draft: Draft) -> (Order, Vec<Problem>) {
     let mut rules = Rules::default();
-    let Draft { id, mut customer, mut address, mut items, memo } = draft;
+    let Draft { id, mut customer, mut address, mut items, memo, seller } = draft;
     rules.id(&id);
     rules.text("customer.name", &mut customer.name, 1, NAME_BYTES_MAX);
     rules.phone("customer.phone", &mut customer.phone);
@@ -60,7 +60,11 @@ pub(super) fn check(draft: Draft) -> (Order, Vec<Problem>) {
     let mut memo = memo.unwrap_or_default();
     rules.text("memo", &mut memo, 0, MEMO_BYTES_MAX);
     let memo = Some(memo).filter(|memo| !memo.is_empty());
-    (Order { id, customer, address, items, memo }, rules.problems)
+    let seller = seller.filter(|seller| !seller.is_empty());
+    if seller.as_deref().is_some_and(|seller| !is_id(seller)) {
+        rules.broken("seller", format!("must be 1 to {ID_LENGTH_MAX} of A-Z a-z 0-9 - _"));
+    }
+    (Order { id, customer, address, items, memo, seller }, rules.problems)
 }
 
 /// `items[2].quantity`.
@@ -279,7 +283,7 @@ mod tests {
             });
             let customer = Customer { name, phone };
             let address = Address { postcode, line1, line2 };
-            Draft { id, customer, address, items: items.collect(), memo }
+            Draft { id, customer, address, items: items.collect(), memo, seller: None }
         }
     }
 
@@ -311,7 +315,7 @@ mod tests {
             let item = Item { sku, name: name.clone(), quantity, unit_price, parcel };
             let address = Address { postcode, line1: line1.clone(), line2: line1 };
             let customer = Customer { name, phone };
-            let draft = Draft { id, customer, address, items: vec![item; count], memo };
+            let draft = Draft { id, customer, address, items: vec![item; count], memo, seller: None };
             let json = serde_json::to_vec(&draft).unwrap();
             prop_assert_eq!(Order::try_from(draft).is_ok(), Order::from_json(&json).is_ok());
         }

@@ -46,6 +46,7 @@ const ORDER: &[Key] = &[
     required("address", Kind::Object(ADDRESS)),
     required("items", Kind::List(ITEM)),
     optional("memo", Kind::Text),
+    optional("seller", Kind::Text),
 ];
 
 const CUSTOMER: &[Key] = &[required("name", Kind::Text), required("phone", Kind::Text)];

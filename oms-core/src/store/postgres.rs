@@ -45,6 +45,7 @@ use sqlx::{PgConnection, Postgres};
 use super::group_commit::Watch;
 use super::quota::Ahead;
 use super::sqlite::{Options, Time};
+use super::turns::Turns;
 use super::{
     Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
@@ -72,6 +73,7 @@ pub struct PostgresStore {
     watch: Watch,
     orders: Arc<dyn OrderPolicy>,
     time: Time,
+    turns: Arc<Turns>,
 }
 
 impl PostgresStore {
@@ -85,7 +87,8 @@ impl PostgresStore {
         let pool = connect::pool(url, &options).await?;
         let watch = Watch { clock: options.clock.clone(), observer: options.observer.clone() };
         let bell = Arc::new(Bell::new(options.clock, options.time.clone()));
-        Ok(PostgresStore { pool, bell, watch, orders: options.orders, time: options.time })
+        let turns = Arc::new(Turns::default());
+        Ok(PostgresStore { pool, bell, watch, orders: options.orders, time: options.time, turns })
     }
 
     /// Ends all connections, once what is under way on them has ended.
@@ -203,7 +206,7 @@ impl Store for PostgresStore {
             return Ok(nothing);
         }
         let mut write = self.write(OP).await?;
-        let done = claim::parcels(write.db(), &claim).await;
+        let done = claim::parcels(write.db(), &claim, &self.turns.parcels).await;
         write.end(done).await
     }
 
@@ -230,7 +233,7 @@ impl Store for PostgresStore {
             return Ok(nothing);
         }
         let mut write = self.write(OP).await?;
-        let done = claim::notices(write.db(), &claim).await;
+        let done = claim::notices(write.db(), &claim, &self.turns.notices).await;
         write.end(done).await
     }
 

@@ -44,6 +44,7 @@ use super::group_commit::{
     Access, Inline, Job, Reply, SchedulingPoint, Watch, Worker, no_scheduling_point,
 };
 use super::quota::Ahead;
+use super::turns::Turns;
 use super::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
@@ -167,6 +168,7 @@ struct Shared {
     pool: Arc<Semaphore>,
     pool_wait: Duration,
     time: Time,
+    turns: Arc<Turns>,
 }
 
 /// Where jobs are run.
@@ -220,7 +222,9 @@ impl SqliteStore {
         let watch = watch(&options);
         let pool = Arc::new(Semaphore::new(options.pool_size));
         let Options { orders, pool_wait, time, .. } = options;
-        SqliteStore { shared: Arc::new(Shared { driver, watch, orders, pool, pool_wait, time }) }
+        let turns = Arc::new(Turns::default());
+        let shared = Shared { driver, watch, orders, pool, pool_wait, time, turns };
+        SqliteStore { shared: Arc::new(shared) }
     }
 
     async fn write<T, F>(&self, op: &'static str, work: F) -> Result<T>
@@ -345,7 +349,9 @@ impl Store for SqliteStore {
     async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
         let now = claim.now;
         let glance = move |db: &Connection| claim::no_parcels(db, now);
-        self.write_unless("claim-parcels", glance, move |db| claim::parcels(db, &claim)).await
+        let turns = self.shared.turns.clone();
+        let work = move |db: &Connection| claim::parcels(db, &claim, &turns.parcels);
+        self.write_unless("claim-parcels", glance, work).await
     }
 
     async fn settle_parcel(
@@ -364,7 +370,9 @@ impl Store for SqliteStore {
     async fn claim_notices(&self, claim: Claim) -> Result<Claimed<NoticeWork>> {
         let now = claim.now;
         let glance = move |db: &Connection| claim::no_notices(db, now);
-        self.write_unless("claim-notices", glance, move |db| claim::notices(db, &claim)).await
+        let turns = self.shared.turns.clone();
+        let work = move |db: &Connection| claim::notices(db, &claim, &turns.notices);
+        self.write_unless("claim-notices", glance, work).await
     }
 
     async fn settle_notice(

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bundles;
+mod fairness;
 mod faults;
 mod groups;
 mod ingesting;
@@ -111,6 +112,13 @@ by_many_at_once! {
 }
 
 on_every_driver! {
+    fairness {
+        each_seller_with_work_gets_an_equal_share_of_a_claim,
+        claims_of_one_row_go_round_the_sellers,
+        who_waits_is_served_after_at_most_one_of_each_other_seller,
+        work_that_is_not_due_takes_no_turn,
+        messages_take_turns_as_well,
+    }
     ingesting {
         an_order_is_kept_with_its_parcels,
         the_same_order_again_changes_nothing_and_another_content_is_a_conflict,

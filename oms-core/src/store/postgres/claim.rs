@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use clockwork::Timestamp;
 use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
 
 use super::failure::Result;
 use super::members;
 use super::records::log;
 use super::row::{Columns, limit, micros};
 use crate::store::claiming::{self, UNREADABLE, VANISHED, nothing};
+use crate::store::turns::Turn;
 use crate::store::{
     About, Claim, Claimed, Lease, NoticeKey, NoticeWork, ParcelKey, ParcelWork, Row,
 };
@@ -27,6 +29,69 @@ const NEXT_PARCEL: &str =
 const NEXT_NOTICE: &str =
     "SELECT due_at FROM notices WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
 
+/// The rows of a claim, made of the table's name and the query of what is due in `turns`: the sellers
+/// whose turn it is, with something due at `$1`, at most `$2`, the one after `$3` first. Each step of a
+/// walk is one look at the index.
+macro_rules! by_turns {
+    ($table:literal, $due:literal) => {
+        concat!(
+            "WITH RECURSIVE ahead (seller, due_at) AS (
+                 (SELECT seller, due_at FROM ",
+            $table,
+            "
+                  WHERE due_at IS NOT NULL AND seller > $3 ORDER BY seller, due_at LIMIT 1)
+                 UNION ALL
+                 SELECT n.seller, n.due_at FROM ahead CROSS JOIN LATERAL (
+                     SELECT seller, due_at FROM ",
+            $table,
+            " s
+                     WHERE s.due_at IS NOT NULL AND s.seller > ahead.seller
+                     ORDER BY s.seller, s.due_at LIMIT 1) n
+             ), behind (seller, due_at) AS (
+                 (SELECT seller, due_at FROM ",
+            $table,
+            "
+                  WHERE due_at IS NOT NULL AND seller <= $3 ORDER BY seller, due_at LIMIT 1)
+                 UNION ALL
+                 SELECT n.seller, n.due_at FROM behind CROSS JOIN LATERAL (
+                     SELECT seller, due_at FROM ",
+            $table,
+            " s
+                     WHERE s.due_at IS NOT NULL AND s.seller > behind.seller AND s.seller <= $3
+                     ORDER BY s.seller, s.due_at LIMIT 1) n
+             ), turns AS MATERIALIZED (
+                 SELECT seller, row_number() OVER () AS turn
+                 FROM (SELECT seller FROM ahead WHERE due_at <= $1
+                       UNION ALL SELECT seller FROM behind WHERE due_at <= $1
+                       LIMIT $2) walked
+             ) ",
+            $due
+        )
+    };
+}
+
+/// Runs a query of [`by_turns!`] whose columns from `at` on are seller and turn, and notes who was
+/// served last.
+async fn by_turns(
+    db: &mut PgConnection,
+    sql: &'static str,
+    claim: &Claim,
+    turn: &Turn,
+    at: usize,
+) -> Result<Vec<PgRow>> {
+    let query = sqlx::query(sql).bind(claim.now.micros()).bind(limit(claim.limit));
+    let rows = query.bind(turn.after()).fetch_all(db).await?;
+    let mut last: Option<(i64, String)> = None;
+    for row in &rows {
+        let row = Columns::new(row, "parcels");
+        last = last.max(Some((row.get(at + 1)?, row.text(at)?)));
+    }
+    if let Some((_, seller)) = last {
+        turn.set(seller);
+    }
+    Ok(rows)
+}
+
 /// A row that is due, already under its new lease; `left_behind` is the end of one that ran out.
 struct Due<W> {
     work: W,
@@ -37,10 +102,14 @@ struct Due<W> {
 ///
 /// One whose lease ran out while `intended` may have been sent until that lease's end: it becomes
 /// `unknown`. An unknown one may have been sent again until then.
-pub(super) async fn parcels(db: &mut PgConnection, claim: &Claim) -> Result<Claimed<ParcelWork>> {
+pub(super) async fn parcels(
+    db: &mut PgConnection,
+    claim: &Claim,
+    turn: &Turn,
+) -> Result<Claimed<ParcelWork>> {
     let (mut taken, mut work) = (Vec::new(), Vec::new());
     let (mut edges, mut in_doubt) = (Vec::new(), Vec::new());
-    for Due { work: mut due, left_behind } in due_parcels(db, claim).await? {
+    for Due { work: mut due, left_behind } in due_parcels(db, claim, turn).await? {
         let mut doubt = false;
         if let Some(until) = left_behind {
             taken.push((due.key.to_string(), due.state.to_string()));
@@ -65,16 +134,26 @@ pub(super) async fn no_parcels(
     Ok(nothing(next_due(db, NEXT_PARCEL).await?, now))
 }
 
-async fn due_parcels(db: &mut PgConnection, claim: &Claim) -> Result<Vec<Due<ParcelWork>>> {
-    let sql = "SELECT p.order_id, p.number, p.state, p.attempts, p.rounds, p.sent_until,
-                      p.unknown_since, p.lease_worker, p.lease_token, p.lease_until,
-                      p.invoice_no, p.rcpt_ymd, p.cust_use_no, p.mpck_key, p.request, o.content
-               FROM parcels p JOIN orders o ON o.id = p.order_id
-               WHERE p.due_at <= $1 ORDER BY p.due_at, p.order_id, p.number LIMIT $2
-               FOR UPDATE OF p SKIP LOCKED";
-    let rows = sqlx::query(sql).bind(claim.now.micros()).bind(limit(claim.limit));
+async fn due_parcels(
+    db: &mut PgConnection,
+    claim: &Claim,
+    turn: &Turn,
+) -> Result<Vec<Due<ParcelWork>>> {
+    const SQL: &str = by_turns!(
+        "parcels",
+        "SELECT p.order_id, p.number, p.state, p.attempts, p.rounds, p.sent_until,
+                p.unknown_since, p.lease_worker, p.lease_token, p.lease_until,
+                p.invoice_no, p.rcpt_ymd, p.cust_use_no, p.mpck_key, p.request, o.content,
+                turns.seller, turns.turn
+         FROM turns CROSS JOIN LATERAL (
+             SELECT * FROM parcels d WHERE d.seller = turns.seller AND d.due_at <= $1
+             ORDER BY d.due_at, d.order_id, d.number
+             LIMIT greatest($2 / (SELECT count(*) FROM turns), 1) FOR UPDATE SKIP LOCKED) p
+         JOIN orders o ON o.id = p.order_id
+         ORDER BY p.due_at, p.order_id, p.number"
+    );
     let (mut due, mut unreadable) = (Vec::new(), Vec::new());
-    for row in rows.fetch_all(&mut *db).await? {
+    for row in by_turns(db, SQL, claim, turn, 16).await? {
         let row = Columns::new(&row, "parcels");
         let key = ParcelKey { order: row.text(0)?, number: row.count(1)? };
         let Some(order) = row.readable_order(15, &key.to_string())? else {
@@ -171,9 +250,13 @@ async fn next_due_after(
 ///
 /// A queued one becomes `sending`, for its request may be under way from now on; one whose lease
 /// ran out while `sending` becomes `unknown`.
-pub(super) async fn notices(db: &mut PgConnection, claim: &Claim) -> Result<Claimed<NoticeWork>> {
+pub(super) async fn notices(
+    db: &mut PgConnection,
+    claim: &Claim,
+    turn: &Turn,
+) -> Result<Claimed<NoticeWork>> {
     let (mut taken, mut work, mut edges) = (Vec::new(), Vec::new(), Vec::new());
-    for Due { work: mut due, left_behind } in due_notices(db, claim).await? {
+    for Due { work: mut due, left_behind } in due_notices(db, claim, turn).await? {
         if left_behind.is_some() {
             taken.push((due.key.to_string(), due.state.to_string()));
         }
@@ -195,14 +278,24 @@ pub(super) async fn no_notices(
     Ok(nothing(next_due(db, NEXT_NOTICE).await?, now))
 }
 
-async fn due_notices(db: &mut PgConnection, claim: &Claim) -> Result<Vec<Due<NoticeWork>>> {
-    let sql = "SELECT n.order_id, n.event, n.state, n.attempts, n.rounds, n.first_sent_at,
-                      n.lease_worker, n.lease_token, n.lease_until, o.content
-               FROM notices n LEFT JOIN orders o ON o.id = n.order_id
-               WHERE n.due_at <= $1 ORDER BY n.due_at, n.order_id, n.event LIMIT $2
-               FOR UPDATE OF n SKIP LOCKED";
-    let rows = sqlx::query(sql).bind(claim.now.micros()).bind(limit(claim.limit));
-    let rows = rows.fetch_all(&mut *db).await?;
+async fn due_notices(
+    db: &mut PgConnection,
+    claim: &Claim,
+    turn: &Turn,
+) -> Result<Vec<Due<NoticeWork>>> {
+    const SQL: &str = by_turns!(
+        "notices",
+        "SELECT n.order_id, n.event, n.state, n.attempts, n.rounds, n.first_sent_at,
+                n.lease_worker, n.lease_token, n.lease_until, o.content,
+                turns.seller, turns.turn
+         FROM turns CROSS JOIN LATERAL (
+             SELECT * FROM notices d WHERE d.seller = turns.seller AND d.due_at <= $1
+             ORDER BY d.due_at, d.order_id, d.event
+             LIMIT greatest($2 / (SELECT count(*) FROM turns), 1) FOR UPDATE SKIP LOCKED) n
+         LEFT JOIN orders o ON o.id = n.order_id
+         ORDER BY n.due_at, n.order_id, n.event"
+    );
+    let rows = by_turns(db, SQL, claim, turn, 10).await?;
     let rows = rows.iter().map(|row| {
         let row = Columns::new(row, "notices");
         let key = NoticeKey { order: row.text(0)?, event: row.text(1)? };

@@ -60,12 +60,13 @@ async fn plan_parcels(
     now: Timestamp,
     edges: &mut Vec<Edge>,
 ) -> Result<()> {
-    let sql = "INSERT INTO parcels (order_id, number, state, due_at)
-               SELECT $1, number, $2, $3 FROM generate_series(1, $4::bigint) AS number
+    let sql = "INSERT INTO parcels (order_id, number, state, due_at, seller)
+               SELECT $1, number, $2, $3, $5 FROM generate_series(1, $4::bigint) AS number
                WHERE NOT EXISTS (SELECT 1 FROM pruned WHERE order_id = $1)";
     let planned = ParcelState::Planned.as_str();
     let row = sqlx::query(sql).bind(&order.id).bind(planned).bind(now.micros());
-    let planned_now = row.bind(i64::from(order.parcels())).execute(db).await?.rows_affected();
+    let row = row.bind(i64::from(order.parcels())).bind(order.sold_by());
+    let planned_now = row.execute(db).await?.rows_affected();
     if planned_now == 0 {
         // Forgotten while we waited to write it: asked again, it is known.
         return Err(Failure::Busy);

@@ -6,8 +6,12 @@ use super::failure::{Failure, Result};
 
 /// Each makes the schema of the version before it into its own; the first is version 1. Only ever
 /// added to.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// The lock that lets one worker migrate at a time: `drill` in ASCII.
 const LOCK: i64 = 0x64_72_69_6c_6c;

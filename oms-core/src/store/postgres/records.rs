@@ -160,10 +160,11 @@ pub(super) async fn save(
         )
         INSERT INTO notices (order_id, event, state, msg_key, sent_at, report_code,
                report_channel, reported_at, attempts, rounds, first_sent_at, given_up, due_at,
-               reason, lease_worker, lease_token, lease_until, settled)
+               reason, lease_worker, lease_token, lease_until, settled, seller)
         SELECT $1, event, state, msg_key, sent_at, report_code, report_channel, reported_at,
                attempts, rounds, first_sent_at, given_up, due_at, reason, lease_worker,
-               lease_token, lease_until, settled
+               lease_token, lease_until, settled, coalesce((SELECT seller FROM parcels
+                   WHERE order_id = $1 AND number = 1), '')
         FROM jsonb_to_recordset($4::jsonb) AS c (
             event TEXT, state TEXT, msg_key TEXT, sent_at BIGINT, report_code TEXT,
             report_channel TEXT, reported_at BIGINT, attempts BIGINT, rounds BIGINT,

@@ -13,6 +13,7 @@ use super::records::log;
 use super::row::{Columns, micros};
 use crate::order::Order;
 use crate::store::claiming::{self, UNREADABLE, VANISHED, nothing};
+use crate::store::turns::{Turn, share};
 use crate::store::{
     About, Claim, Claimed, Intent, Lease, NoticeKey, NoticeWork, ParcelKey, ParcelWork, Row,
 };
@@ -21,15 +22,29 @@ const NEXT_PARCEL: &str =
     "SELECT due_at FROM parcels WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
 const NEXT_NOTICE: &str =
     "SELECT due_at FROM notices WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
+/// The first seller that has work, and when its oldest falls due; and the same of those after another.
+type Walk = [&'static str; 2];
+const PARCELS: Walk = [
+    "SELECT seller, due_at FROM parcels
+     WHERE due_at IS NOT NULL ORDER BY seller, due_at LIMIT 1",
+    "SELECT seller, due_at FROM parcels
+     WHERE due_at IS NOT NULL AND seller > ?1 ORDER BY seller, due_at LIMIT 1",
+];
+const NOTICES: Walk = [
+    "SELECT seller, due_at FROM notices
+     WHERE due_at IS NOT NULL ORDER BY seller, due_at LIMIT 1",
+    "SELECT seller, due_at FROM notices
+     WHERE due_at IS NOT NULL AND seller > ?1 ORDER BY seller, due_at LIMIT 1",
+];
 
 /// Leases parcels that are due, oldest first.
 ///
 /// One whose lease ran out while `intended` may have been sent until that lease's end: it becomes
 /// `unknown`. An unknown one may have been sent again until then.
-pub(super) fn parcels(db: &Connection, claim: &Claim) -> Result<Claimed<ParcelWork>> {
+pub(super) fn parcels(db: &Connection, claim: &Claim, turn: &Turn) -> Result<Claimed<ParcelWork>> {
     let mut taken = Vec::new();
     let mut work = Vec::new();
-    for Due { work: mut due, left_behind } in due_parcels(db, claim)? {
+    for Due { work: mut due, left_behind } in due_parcels(db, claim, turn)? {
         if let Some(until) = left_behind {
             taken.push((due.key.to_string(), due.state.to_string()));
             take_over(db, &mut due, until, claim.now)?;
@@ -51,14 +66,36 @@ struct Due<W> {
     left_behind: Option<Timestamp>,
 }
 
-fn due_parcels(db: &Connection, claim: &Claim) -> Result<Vec<Due<ParcelWork>>> {
+/// What is due of each seller whose turn it is, in all oldest first.
+fn due_parcels(db: &Connection, claim: &Claim, turn: &Turn) -> Result<Vec<Due<ParcelWork>>> {
+    let sellers = sellers(db, PARCELS, claim, turn)?;
+    let share = limit(share(claim.limit, sellers.len()));
+    let mut due = Vec::new();
+    for seller in &sellers {
+        due.extend(due_parcels_of(db, claim, seller, share)?);
+    }
+    due.sort_by(|(at, one), (other_at, other)| {
+        (at, &one.work.key).cmp(&(other_at, &other.work.key))
+    });
+    Ok(due.into_iter().map(|(_, due)| due).collect())
+}
+
+/// With each the moment at which it fell due.
+fn due_parcels_of(
+    db: &Connection,
+    claim: &Claim,
+    seller: &str,
+    share: i64,
+) -> Result<Vec<(Timestamp, Due<ParcelWork>)>> {
     let sql = "SELECT p.order_id, p.number, p.state, p.attempts, p.rounds, p.sent_until,
                       p.unknown_since, p.lease_worker, p.lease_token, p.lease_until,
-                      p.invoice_no, p.rcpt_ymd, p.cust_use_no, p.mpck_key, p.request, o.content
+                      p.invoice_no, p.rcpt_ymd, p.cust_use_no, p.mpck_key, p.request, o.content,
+                      p.due_at
                FROM parcels p JOIN orders o ON o.id = p.order_id
-               WHERE p.due_at <= ?1 ORDER BY p.due_at, p.order_id, p.number LIMIT ?2";
+               WHERE p.seller = ?3 AND p.due_at <= ?1
+               ORDER BY p.due_at, p.order_id, p.number LIMIT ?2";
     let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(params![claim.now.micros(), limit(claim)])?;
+    let mut rows = statement.query(params![claim.now.micros(), share, seller])?;
     let (mut due, mut unreadable) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
         let row = Columns::new(row, "parcels");
@@ -79,7 +116,7 @@ fn due_parcels(db: &Connection, claim: &Claim) -> Result<Vec<Due<ParcelWork>>> {
             intent: intent(&row, 10)?,
             order,
         };
-        due.push(Due { work, left_behind });
+        due.push((row.moment(16)?, Due { work, left_behind }));
     }
     for ParcelKey { order, number } in unreadable {
         let sql =
@@ -103,8 +140,50 @@ fn readable(order: Result<Order>, key: &impl Display) -> Result<Option<Order>> {
     }
 }
 
-fn limit(claim: &Claim) -> i64 {
-    i64::try_from(claim.limit).unwrap_or(i64::MAX)
+fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// The sellers whose turn it is: with something due, the one after the last that was served first.
+fn sellers(db: &Connection, walk: Walk, claim: &Claim, turn: &Turn) -> Result<Vec<String>> {
+    let last = turn.after();
+    let mut found = Vec::new();
+    let mut at = next_seller(db, walk, Some(&last))?;
+    let mut around = false;
+    while found.len() < claim.limit {
+        let Some((seller, due_at)) = at else {
+            if around {
+                break;
+            }
+            around = true;
+            at = next_seller(db, walk, None)?;
+            continue;
+        };
+        if around && seller > last {
+            break;
+        }
+        at = next_seller(db, walk, Some(&seller))?;
+        if due_at <= claim.now {
+            found.push(seller);
+        }
+    }
+    if let Some(seller) = found.last() {
+        turn.set(seller.clone());
+    }
+    Ok(found)
+}
+
+fn next_seller(
+    db: &Connection,
+    [first, after]: Walk,
+    seller: Option<&str>,
+) -> Result<Option<(String, Timestamp)>> {
+    let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let next = match seller {
+        None => db.prepare_cached(first)?.query_row([], columns).optional()?,
+        Some(seller) => db.prepare_cached(after)?.query_row([seller], columns).optional()?,
+    };
+    Ok(next.map(|(seller, due_at)| (seller, Timestamp::from_micros(due_at))))
 }
 
 /// The new lease on a row whose old one stands in the columns from `at` on, and the old one's end.
@@ -174,10 +253,10 @@ fn next_due(db: &Connection, sql: &str) -> Result<Option<Timestamp>> {
 ///
 /// A queued one becomes `sending`, for its request may be under way from now on; one whose lease
 /// ran out while `sending` becomes `unknown`.
-pub(super) fn notices(db: &Connection, claim: &Claim) -> Result<Claimed<NoticeWork>> {
+pub(super) fn notices(db: &Connection, claim: &Claim, turn: &Turn) -> Result<Claimed<NoticeWork>> {
     let mut taken = Vec::new();
     let mut work = Vec::new();
-    for Due { work: mut due, left_behind } in due_notices(db, claim)? {
+    for Due { work: mut due, left_behind } in due_notices(db, claim, turn)? {
         if left_behind.is_some() {
             taken.push((due.key.to_string(), due.state.to_string()));
         }
@@ -198,13 +277,34 @@ pub(super) fn no_notices(db: &Connection, now: Timestamp) -> Result<Option<Claim
     Ok(nothing(next_due(db, NEXT_NOTICE)?, now))
 }
 
-fn due_notices(db: &Connection, claim: &Claim) -> Result<Vec<Due<NoticeWork>>> {
+/// What is due of each seller whose turn it is, in all oldest first.
+fn due_notices(db: &Connection, claim: &Claim, turn: &Turn) -> Result<Vec<Due<NoticeWork>>> {
+    let sellers = sellers(db, NOTICES, claim, turn)?;
+    let share = limit(share(claim.limit, sellers.len()));
+    let mut due = Vec::new();
+    for seller in &sellers {
+        due.extend(due_notices_of(db, claim, seller, share)?);
+    }
+    due.sort_by(|(at, one), (other_at, other)| {
+        (at, &one.work.key).cmp(&(other_at, &other.work.key))
+    });
+    Ok(due.into_iter().map(|(_, due)| due).collect())
+}
+
+/// With each the moment at which it fell due.
+fn due_notices_of(
+    db: &Connection,
+    claim: &Claim,
+    seller: &str,
+    share: i64,
+) -> Result<Vec<(Timestamp, Due<NoticeWork>)>> {
     let sql = "SELECT n.order_id, n.event, n.state, n.attempts, n.rounds, n.first_sent_at,
-                      n.lease_worker, n.lease_token, n.lease_until, o.content
+                      n.lease_worker, n.lease_token, n.lease_until, o.content, n.due_at
                FROM notices n LEFT JOIN orders o ON o.id = n.order_id
-               WHERE n.due_at <= ?1 ORDER BY n.due_at, n.order_id, n.event LIMIT ?2";
+               WHERE n.seller = ?3 AND n.due_at <= ?1
+               ORDER BY n.due_at, n.order_id, n.event LIMIT ?2";
     let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(params![claim.now.micros(), limit(claim)])?;
+    let mut rows = statement.query(params![claim.now.micros(), share, seller])?;
     let (mut due, mut unreadable) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
         let row = Columns::new(row, "notices");
@@ -228,7 +328,7 @@ fn due_notices(db: &Connection, claim: &Claim) -> Result<Vec<Due<NoticeWork>>> {
             lease,
             about,
         };
-        due.push(Due { work, left_behind });
+        due.push((row.moment(10)?, Due { work, left_behind }));
     }
     for NoticeKey { order, event } in unreadable {
         let sql =
@@ -314,18 +414,19 @@ mod tests {
             ingest::ingest(&db, &order, None, now).unwrap();
         }
         db.execute("UPDATE orders SET content = '{}' WHERE id = 'ORD-2'", []).unwrap();
+        let turn = Turn::default();
         let claim = || Claim {
             worker: "w".to_owned(),
             now,
             until: now + Duration::from_secs(30),
             limit: 10,
         };
-        let claimed = parcels(&db, &claim()).unwrap();
+        let claimed = parcels(&db, &claim(), &turn).unwrap();
         let keys: Vec<String> = claimed.work.iter().map(|work| work.key.to_string()).collect();
         assert_eq!(keys, ["ORD-1/1", "ORD-3/1"]);
         let reason = "SELECT reason FROM parcels WHERE order_id = 'ORD-2' AND due_at IS NULL";
         let reason: String = db.query_row(reason, [], |row| row.get(0)).unwrap();
         assert_eq!(reason, UNREADABLE);
-        assert!(parcels(&db, &claim()).unwrap().work.is_empty(), "and it does not spin");
+        assert!(parcels(&db, &claim(), &turn).unwrap().work.is_empty(), "and it does not spin");
     }
 }

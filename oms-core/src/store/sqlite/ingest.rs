@@ -60,10 +60,11 @@ fn plan_parcels(
     now: Timestamp,
     edges: &mut Vec<Edge>,
 ) -> Result<()> {
-    let sql = "INSERT INTO parcels (order_id, number, state, due_at) VALUES (?1, ?2, ?3, ?4)";
+    let sql = "INSERT INTO parcels (order_id, number, state, due_at, seller)
+               VALUES (?1, ?2, ?3, ?4, ?5)";
     let planned = ParcelState::Planned.as_str();
     for number in 1..=order.parcels() {
-        let row = params![order.id, number, planned, now.micros()];
+        let row = params![order.id, number, planned, now.micros(), order.sold_by()];
         db.prepare_cached(sql)?.execute(row)?;
         let key = ParcelKey { order: order.id.clone(), number }.to_string();
         edges.push(Edge { entity: "parcel", key, from: None, to: planned, by: By::Core });

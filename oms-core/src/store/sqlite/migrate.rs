@@ -6,8 +6,12 @@ use super::failure::{Failure, Result};
 
 /// Each makes the schema of the version before it into its own; the first is version 1. Only ever
 /// added to.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 const META: &str = "CREATE TABLE IF NOT EXISTS meta (
     key   TEXT    NOT NULL PRIMARY KEY,

@@ -220,9 +220,10 @@ fn notices(db: &Connection, order: &str) -> Result<Vec<Notice>> {
 fn save_notice(db: &Connection, order: &str, notice: &Notice) -> Result<()> {
     let sql = "INSERT INTO notices (order_id, event, state, msg_key, sent_at, report_code,
                       report_channel, reported_at, attempts, rounds, first_sent_at, given_up,
-                      due_at, reason, lease_worker, lease_token, lease_until, settled)
+                      due_at, reason, lease_worker, lease_token, lease_until, settled, seller)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-                       ?17, ?18)
+                       ?17, ?18, coalesce((SELECT seller FROM parcels
+                                           WHERE order_id = ?1 AND number = 1), ''))
                ON CONFLICT (order_id, event) DO UPDATE SET
                       state = ?3, msg_key = ?4, sent_at = ?5, report_code = ?6,
                       report_channel = ?7, reported_at = ?8, attempts = ?9, rounds = ?10,
