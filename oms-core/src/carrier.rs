@@ -80,6 +80,12 @@ impl Carrier {
         Carrier { shared: Arc::new(shared) }
     }
 
+    /// Gives permits back, before the process ends.
+    pub async fn hand_back(&self) {
+        self.shared.guard.hand_back().await;
+        self.shared.tokens.hand_back().await;
+    }
+
     /// The exact request that books parcel `number` of `order` under `invoice_no`.
     ///
     /// It is to be written down before it is sent: it carries today's date, which is a part of the

@@ -61,6 +61,12 @@ impl Flow {
         self.leases.keep(&self.env, self.config.service.lease).await;
     }
 
+    /// Gives back all permits that this process holds, before it ends.
+    pub async fn hand_back(&self) {
+        self.carrier.hand_back().await;
+        self.messenger.hand_back().await;
+    }
+
     /// One step on a parcel.
     pub async fn step_parcel(&self, hands: &Hands, work: ParcelWork) -> Step {
         let _held = self.leases.hold(Row::Parcel(work.key.clone()), &work.lease);

@@ -73,6 +73,12 @@ impl Messenger {
         Messenger { shared: Arc::new(shared) }
     }
 
+    /// Gives permits back, before the process ends.
+    pub async fn hand_back(&self) {
+        self.shared.sends.hand_back().await;
+        self.shared.reports.hand_back().await;
+    }
+
     /// Sends a notification under its key; done, it brings the gateway's key of the message.
     ///
     /// [`Outcome::Duplicate`] is the gateway's A301: it accepted a message of this key before.

@@ -20,7 +20,7 @@ pub trait Workers: Send + Sync {
     fn wake(&self);
 
     /// Takes no further step and waits until those under way have ended, at most for as long as
-    /// one may take.
+    /// one may take; then gives back what others may use.
     async fn stop(&self);
 }
 
@@ -99,6 +99,7 @@ impl Workers for Service {
         while shared.busy() > 0 && clock.now() < deadline {
             clock.sleep(Duration::from_millis(20)).await;
         }
+        shared.flow.hand_back().await;
     }
 }
 

@@ -58,6 +58,20 @@ pub enum Error {
         /// The engine's words.
         reason: String,
     },
+    /// The medium has no room; nothing happened.
+    #[error("no room in the database during `{op}`")]
+    Full {
+        /// The use case.
+        op: &'static str,
+    },
+    /// Another row has what only one may have; nothing happened.
+    #[error("another row has {what} already, during `{op}`")]
+    Taken {
+        /// The use case.
+        op: &'static str,
+        /// What.
+        what: &'static str,
+    },
     /// A row holds what this program never writes.
     #[error("row of `{table}` cannot be read: {reason}")]
     Corrupt {
@@ -71,9 +85,14 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later.
     pub fn retryable(&self) -> bool {
-        matches!(self, Error::Busy { .. } | Error::CommitUnknown { .. })
+        matches!(self, Error::Busy { .. } | Error::CommitUnknown { .. } | Error::Full { .. })
     }
 }
+
+/// A parcel's customer reference at the carrier, which only one parcel has.
+const A_REFERENCE: &str = "the parcel's customer reference";
+/// A member's phone number, which only one member has.
+const A_PHONE: &str = "the member's phone number";
 
 /// The URL of a database as it may be shown: without its password, and without its parameters,
 /// which may hold one.

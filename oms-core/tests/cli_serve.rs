@@ -7,7 +7,11 @@ mod oms;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use clockwork::{Clock as _, DrillClock};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oms::{arg, command, line, oms};
@@ -94,6 +98,67 @@ async fn a_service_keeps_orders_until_it_is_told_to_end() {
     let listed = oms(&["list", "--store", arg(&store), "--format", "json"]);
     let order: Value = serde_json::from_str(&listed.out).unwrap();
     assert_eq!((&order["id"], &order["state"]), (&"ORD-1".into(), &"accepted".into()));
+}
+
+/// A carrier that takes its time and then has a fault; where it is, and how many calls have begun.
+async fn slow_carrier() -> (String, Arc<AtomicUsize>) {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counted = begun.clone();
+    let answer = move || {
+        counted.fetch_add(1, Ordering::AcqRel);
+        async {
+            wait(Duration::from_millis(1500)).await;
+            http::StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(answer);
+    spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (url, begun)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the carrier belongs to no node")]
+fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(work);
+}
+
+async fn wait(time: Duration) {
+    DrillClock::from_spec(None).sleep(time).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_told_to_end_over_a_call_waits_for_its_reply_and_hands_everything_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("oms.db");
+    let (carrier, begun) = slow_carrier().await;
+    let file = folder.path().join("orders.jsonl");
+    std::fs::write(&file, line("ORD-1")).unwrap();
+    let taken = oms(&["ingest", arg(&file), "--store", arg(&store)]);
+    assert_eq!(taken.code, 0, "{taken:?}");
+    let mut command = command(&["serve", "--store", arg(&store), "--listen", "127.0.0.1:0"]);
+    command.args(["--carrier", &carrier, "--messenger", "http://127.0.0.1:1"]);
+    let mut serving = Serving(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let clock = DrillClock::from_spec(None);
+    while begun.load(Ordering::Acquire) == 0 {
+        wait(Duration::from_millis(10)).await;
+    }
+    let told = clock.now();
+    kill(Pid::from_raw(serving.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert!(serving.0.wait().unwrap().success());
+    let (ended, took) = (clock.now().micros(), clock.now().since(told));
+    let (least, most) = (Duration::from_secs(1), Duration::from_secs(5));
+    assert!(took > least && took < most, "it waits for the reply, and no longer: {took:?}");
+
+    let db = rusqlite::Connection::open(&store).unwrap();
+    let count = |sql: &str| db.query_row(sql, [ended], |row| row.get::<_, i64>(0)).unwrap();
+    let leased = "SELECT count(*) FROM parcels WHERE lease_worker IS NOT NULL AND ?1 > 0";
+    assert_eq!(count(leased), 0, "another worker need not wait for a lease to end");
+    let late = "SELECT count(*) FROM parcels WHERE due_at IS NULL OR due_at > ?1 + 5000000";
+    assert_eq!(count(late), 0, "it is due again soon");
+    assert!(count("SELECT count(*) FROM permits WHERE ?1 > 0") > 0, "calls were made");
+    let kept = "SELECT count(*) FROM permits WHERE ends_at > ?1";
+    assert_eq!(count(kept), 0, "no permit is kept from the others");
 }
 
 #[test]

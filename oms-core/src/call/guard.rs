@@ -146,6 +146,11 @@ impl Guard {
         Guard { shared: Arc::new(shared) }
     }
 
+    /// Gives permits back, before the process ends.
+    pub async fn hand_back(&self) {
+        self.shared.permits.hand_back().await;
+    }
+
     /// Makes one call; `read` says what the response means.
     pub async fn call<T>(
         &self,

@@ -242,6 +242,19 @@ impl Permits {
         }
     }
 
+    /// Tells the store at once what has ended here, and gives back what nobody has used: for a process
+    /// that ends, and would otherwise keep it from the others until the ends of its holds.
+    pub async fn hand_back(&self) {
+        let shared = &self.shared;
+        shared.books().empty_pool();
+        if shared.books().ended.is_empty() {
+            return;
+        }
+        if let Err(error) = shared.exchange(0, 0, shared.clock.now()).await {
+            tracing::warn!(quota = shared.quota, %error, "permits not given back");
+        }
+    }
+
     /// Notes an end, and sees to it that the store learns of it.
     fn tell(&self, held: Held, at: Timestamp) {
         self.shared.books().ended.push((held.id, at));

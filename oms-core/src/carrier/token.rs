@@ -178,6 +178,11 @@ impl Tokens {
         Err(NotNow::new(format!("no token: {reason}"), Some(wait)))
     }
 
+    /// Gives permits back, before the process ends.
+    pub(super) async fn hand_back(&self) {
+        self.permits.hand_back().await;
+    }
+
     /// Drops `token`, which the carrier has rejected; how long until there can be another.
     ///
     /// Calls that were under way together are all told so: the first one counts.

@@ -60,8 +60,9 @@ use bell::Bell;
 use failure::{before_commit, of_commit};
 use held::HeldTransaction;
 
-/// Sees what others have committed, statement by statement.
-const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// Sees what others have committed, statement by statement. It does not insist on writing: a server that
+/// is no primary any more shall refuse the write, in the words for it, and not the transaction.
+const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// Sees one snapshot.
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 

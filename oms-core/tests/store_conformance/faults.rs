@@ -220,3 +220,75 @@ async fn a_server_that_is_not_there_is_told_at_once_and_without_the_password() {
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 }
+
+/// A store whose next order is refused by the server with this SQLSTATE, as a trigger raises it.
+async fn refusing(sqlstate: &str) -> Option<(Database, PostgresStore)> {
+    let database = Database::fresh().await?;
+    let store = database.store().await;
+    let trigger = format!(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}'; END $$;
+         CREATE TRIGGER refuse BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION refuse()"
+    );
+    let mut db = database.connect().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(trigger)).execute(&mut db).await.unwrap();
+    Some((database, store))
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_apart_and_passes_when_there_is_room() {
+    let Some((database, store)) = refusing("53100").await else { return };
+    let full = store.ingest(&order("ORD-1", 1), None, at(0)).await.unwrap_err();
+    assert!(matches!(full, Error::Full { op: "ingest" }) && full.retryable(), "{full:?}");
+    let mut db = database.connect().await;
+    sqlx::raw_sql("DROP TRIGGER refuse ON orders").execute(&mut db).await.unwrap();
+    let kept = store.ingest(&order("ORD-1", 1), None, at(0)).await.unwrap();
+    assert_eq!(kept, Ingested::Created(OrderState::Accepted));
+}
+
+#[tokio::test]
+async fn a_serialization_failure_is_busy_and_a_broken_rule_is_not() {
+    let Some((_database, store)) = refusing("40001").await else { return };
+    let busy = store.ingest(&order("ORD-1", 1), None, at(0)).await;
+    assert!(matches!(busy, Err(Error::Busy { op: "ingest" })), "{busy:?}");
+    let Some((_database, store)) = refusing("23514").await else { return };
+    let broken = store.ingest(&order("ORD-1", 1), None, at(0)).await.unwrap_err();
+    assert!(matches!(broken, Error::Engine { .. }) && !broken.retryable(), "{broken:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_may_not_be_written_to_is_busy_until_it_may() {
+    let Some(database) = Database::fresh().await else { return };
+    database.store().await;
+    let option = "%20-c%20default_transaction_read_only%3Don&application_name";
+    let read_only = database.url.replace("&application_name", option);
+    let store = PostgresStore::open(&read_only, options()).await.unwrap();
+    let busy = store.ingest(&order("ORD-1", 1), None, at(0)).await;
+    assert!(matches!(busy, Err(Error::Busy { op: "ingest" })), "{busy:?}");
+    assert_eq!(store.order("ORD-1").await.unwrap(), None, "reads go on");
+}
+
+#[tokio::test]
+async fn whoever_is_chosen_to_end_a_deadlock_is_busy_and_changes_nothing() {
+    let Some(database) = Database::fresh().await else { return };
+    let store = database.store().await;
+    ingest(&store, "ORD-1", 1).await;
+    let work = parcel(&store, at(0)).await;
+    let mut other = database.connect().await;
+    // It waits for longer before it looks for a circle: the store finds it first, and gives way.
+    let first = "SET deadlock_timeout = '20s'; BEGIN; SELECT 1 FROM parcels FOR UPDATE";
+    sqlx::raw_sql(first).execute(&mut other).await.unwrap();
+    let settled = async {
+        let outcome = ParcelOutcome::Intended(crate::support::intent(&work));
+        store.settle_parcel(&work, outcome, at(0)).await
+    };
+    let against = async {
+        options().clock.sleep(Duration::from_millis(300)).await;
+        sqlx::raw_sql("SELECT 1 FROM orders FOR UPDATE").execute(&mut other).await.unwrap();
+        sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    };
+    let (settled, ()) = tokio::join!(settled, against);
+    assert!(matches!(settled, Err(Error::Busy { op: "settle-parcel" })), "{settled:?}");
+    assert_eq!(walked(&store, "ORD-1/1").await, ["planned"]);
+    intend(&store, &work, at(0)).await;
+}

@@ -139,6 +139,7 @@ on_every_driver! {
         a_repeated_write_is_answered_as_the_first_and_written_once,
         an_illegal_outcome_is_refused_and_writes_nothing,
         a_parcel_proved_not_booked_is_booked_again_with_the_same_bytes,
+        a_reference_that_another_parcel_has_is_refused_by_name,
     }
     bundles {
         a_bundle_ships_with_its_last_parcel_and_its_outbox_row_in_one_commit,

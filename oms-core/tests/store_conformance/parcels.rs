@@ -1,7 +1,7 @@
 //! Claims and outcomes of parcels.
 
 use oms_core::state::ParcelState;
-use oms_core::store::{Action, Claim, Error, ParcelOutcome, Row, Store, Tries, Written};
+use oms_core::store::{Action, Claim, Error, Intent, ParcelOutcome, Row, Store, Tries, Written};
 
 use crate::support::{
     LEASE, at, attention, book, claim, ingest, intend, intent, operate, order, parcel,
@@ -259,4 +259,16 @@ pub async fn a_parcel_proved_not_booked_is_booked_again_with_the_same_bytes(stor
         Tries { attempts: 0, rounds: 1 }
     );
     book(store, &again, at(13)).await;
+}
+
+pub async fn a_reference_that_another_parcel_has_is_refused_by_name(store: &dyn Store) {
+    ingest(store, "ORD-1", 2).await;
+    let work = parcels(store, at(0)).await.work;
+    intend(store, &work[0], at(0)).await;
+    let same = Intent { invoice_no: "INV-9".to_owned(), ..intent(&work[0]) };
+    let taken = store.settle_parcel(&work[1], ParcelOutcome::Intended(same), at(0)).await;
+    let taken = taken.unwrap_err();
+    assert!(matches!(taken, Error::Taken { op: "settle-parcel", .. }), "{taken:?}");
+    assert!(!taken.retryable() && taken.to_string().contains("customer reference"), "{taken}");
+    assert_eq!(parcel_states(store, "ORD-1").await, [ParcelState::Intended, ParcelState::Planned]);
 }

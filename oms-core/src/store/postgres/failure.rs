@@ -2,8 +2,8 @@
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-use crate::store::Error;
 use crate::store::aggregate::Corrupt;
+use crate::store::{A_PHONE, A_REFERENCE, Error};
 
 /// A step inside a transaction that failed.
 #[derive(Debug)]
@@ -53,7 +53,19 @@ pub(super) fn before_commit(error: &sqlx::Error, op: &'static str) -> Error {
         tracing::warn!(op, %error, "database busy or away; nothing happened");
         return Error::Busy { op };
     }
-    Error::Engine { op, reason: error.to_string() }
+    let refused = database_error(error);
+    match refused.map(PgDatabaseError::code) {
+        Some("53100") => {
+            tracing::error!(op, %error, "the database's disk is full; nothing happened");
+            Error::Full { op }
+        }
+        Some("23505") => match refused.and_then(PgDatabaseError::constraint) {
+            Some("parcels_one_cust_use_no") => Error::Taken { op, what: A_REFERENCE },
+            Some("members_one_phone") => Error::Taken { op, what: A_PHONE },
+            _ => Error::Engine { op, reason: error.to_string() },
+        },
+        _ => Error::Engine { op, reason: error.to_string() },
+    }
 }
 
 /// An error of a commit. Only a server that refused it in so many words has certainly not made it;

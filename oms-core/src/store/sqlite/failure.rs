@@ -1,7 +1,7 @@
 //! What goes wrong inside a use case, before the use case's name is put to it.
 
-use crate::store::Error;
 use crate::store::aggregate::Corrupt;
+use crate::store::{A_PHONE, A_REFERENCE, Error};
 
 /// A step inside a transaction that failed.
 #[derive(Debug)]
@@ -49,15 +49,16 @@ impl Failure {
 
 /// An error of the engine before any commit: nothing has happened.
 pub(in crate::store) fn engine_error(error: &rusqlite::Error, op: &'static str) -> Error {
-    if is_busy(error) {
-        Error::Busy { op }
-    } else {
-        Error::Engine { op, reason: error.to_string() }
+    use rusqlite::ErrorCode::{ConstraintViolation, DatabaseBusy, DatabaseLocked, DiskFull};
+    match error.sqlite_error_code() {
+        // Another connection was in the way.
+        Some(DatabaseBusy | DatabaseLocked) => Error::Busy { op },
+        Some(DiskFull) => Error::Full { op },
+        Some(ConstraintViolation) => match error.to_string() {
+            told if told.contains("parcels.cust_use_no") => Error::Taken { op, what: A_REFERENCE },
+            told if told.contains("members.phone") => Error::Taken { op, what: A_PHONE },
+            reason => Error::Engine { op, reason },
+        },
+        _ => Error::Engine { op, reason: error.to_string() },
     }
-}
-
-/// Whether another connection was in the way.
-fn is_busy(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
-    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
 }
