@@ -1,6 +1,8 @@
 //! `drill bench`, with a few orders: that it measures what it says, and judges. Nothing here looks
 //! at how fast anything is.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "support/drill.rs"]
 #[expect(dead_code, reason = "a part of what the tests of the command line use")]
 mod support;

@@ -105,6 +105,13 @@ impl Aggregate {
         found.ok_or_else(|| Corrupt::new("notices", format!("{}:{event} missing", self.id())))
     }
 
+    /// Whether anything of it is to be written.
+    pub(super) fn has_changed(&self) -> bool {
+        self.order.changed
+            || self.parcels.iter().any(|parcel| parcel.changed)
+            || self.notices.iter().any(|notice| notice.changed)
+    }
+
     /// Whether there is any notification of it.
     pub(super) fn has_notices(&self) -> bool {
         !self.notices.is_empty()

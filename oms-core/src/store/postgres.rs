@@ -10,12 +10,14 @@
 //! ([`Busy`]: ask again); after it, it may have ([`CommitUnknown`]: ask again too, for
 //! every write can be repeated).
 //!
-//! Read in this order: `schema.sql`, `records` (an order's rows), `claim`, `settle`, `reports`,
+//! Read in this order: `schema.sql`, `records` (an order's rows), `claim`, `settle`, `batch`,
+//! `reports`,
 //! `operate`, `quota`, `bell`, `failure`.
 //!
 //! [`Busy`]: super::Error::Busy
 //! [`CommitUnknown`]: super::Error::CommitUnknown
 
+mod batch;
 mod bell;
 mod claim;
 mod connect;
@@ -56,9 +58,11 @@ use crate::member::Member;
 use crate::order::Order;
 use crate::policy::OrderPolicy;
 use crate::state::OrderState;
+use batch::Batches;
 use bell::Bell;
 use failure::{before_commit, of_commit};
 use held::HeldTransaction;
+use settle::{Outcome, Step};
 
 /// Sees what others have committed, statement by statement. It does not insist on writing: a server that
 /// is no primary any more shall refuse the write, in the words for it, and not the transaction.
@@ -75,6 +79,7 @@ pub struct PostgresStore {
     orders: Arc<dyn OrderPolicy>,
     time: Time,
     turns: Arc<Turns>,
+    batches: Arc<Batches>,
 }
 
 impl PostgresStore {
@@ -87,9 +92,10 @@ impl PostgresStore {
     pub async fn open(url: &str, options: Options) -> Result<PostgresStore> {
         let pool = connect::pool(url, &options).await?;
         let watch = Watch { clock: options.clock.clone(), observer: options.observer.clone() };
-        let bell = Arc::new(Bell::new(options.clock, options.time.clone()));
-        let turns = Arc::new(Turns::default());
-        Ok(PostgresStore { pool, bell, watch, orders: options.orders, time: options.time, turns })
+        let Options { clock, orders, time, .. } = options;
+        let bell = Arc::new(Bell::new(clock, time.clone()));
+        let (turns, batches) = (Arc::new(Turns::default()), Arc::new(Batches::new()));
+        Ok(PostgresStore { pool, bell, watch, orders, time, turns, batches })
     }
 
     /// Ends all connections, once what is under way on them has ended.
@@ -106,11 +112,23 @@ impl PostgresStore {
     }
 
     async fn begin_as(&self, op: &'static str, how: &'static str) -> Result<Transaction> {
+        self.begin_for(Vec::from([(op, current_task())]), how).await
+    }
+
+    /// A transaction of several use cases, each of a task of its own; the first one's name is its.
+    async fn begin_for(
+        &self,
+        parts: Vec<(&'static str, TaskId)>,
+        how: &'static str,
+    ) -> Result<Transaction> {
+        let op = parts.first().map_or("nothing", |(op, _)| op);
         let begun = self.pool.begin_with(how).await;
         let open = begun.map_err(|error| before_commit(&error, op))?;
-        let (watch, task) = (self.watch.clone(), current_task());
-        watch.begun(op, task);
-        Ok(Transaction { op, task, watch, open: Some(open) })
+        let watch = self.watch.clone();
+        for (op, task) in &parts {
+            watch.begun(op, *task);
+        }
+        Ok(Transaction { op, parts, watch, open: Some(open) })
     }
 
     /// A connection outside of any transaction, for a look that may make one needless.
@@ -125,10 +143,11 @@ fn brings_work(outcome: &ParcelOutcome) -> bool {
     matches!(outcome, Booked | Refused { .. } | Cancelled | PickedUp)
 }
 
-/// One transaction of one use case, from its begin to its end. Dropping it rolls back.
+/// One transaction, from its begin to its end. Dropping it rolls back.
 struct Transaction {
     op: &'static str,
-    task: TaskId,
+    /// The use cases that it serves, mostly one, each with its task.
+    parts: Vec<(&'static str, TaskId)>,
     watch: Watch,
     /// Until it has ended.
     open: Option<sqlx::Transaction<'static, Postgres>>,
@@ -141,7 +160,7 @@ impl Transaction {
     }
 
     /// Commits what went well, and undoes what did not.
-    async fn end<T>(mut self, done: failure::Result<T>) -> Result<T> {
+    async fn end<T>(self, done: failure::Result<T>) -> Result<T> {
         let answer = match done {
             Ok(answer) => answer,
             Err(failure) => {
@@ -150,15 +169,28 @@ impl Transaction {
                 return Err(error);
             }
         };
-        let Some(open) = self.open.take() else { return Ok(answer) };
+        let op = self.op;
+        self.commit().await.map_err(|error| of_commit(&error, op)).map(|()| answer)
+    }
+
+    /// Commits; what became of it is the engine's own word.
+    async fn commit(mut self) -> std::result::Result<(), sqlx::Error> {
+        let Some(open) = self.open.take() else { return Ok(()) };
         let committed = open.commit().await;
-        self.watch.ended(self.op, self.task, committed.is_ok());
-        committed.map_err(|error| of_commit(&error, self.op)).map(|()| answer)
+        self.ended(committed.is_ok());
+        committed
+    }
+
+    /// Tells that it has ended.
+    fn ended(&self, committed: bool) {
+        for (op, task) in &self.parts {
+            self.watch.ended(op, *task, committed);
+        }
     }
 
     async fn roll_back(mut self) {
         if let Some(open) = self.open.take() {
-            self.watch.ended(self.op, self.task, false);
+            self.ended(false);
             // A server that is gone has rolled back, too.
             let _ = open.rollback().await;
         }
@@ -168,7 +200,7 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if self.open.take().is_some() {
-            self.watch.ended(self.op, self.task, false);
+            self.ended(false);
         }
     }
 }
@@ -217,11 +249,10 @@ impl Store for PostgresStore {
         outcome: ParcelOutcome,
         now: Timestamp,
     ) -> Result<Written> {
-        let mut write = self.write("settle-parcel").await?;
-        let (key, token) = (&work.key, work.lease.token);
-        let done = settle::parcel(write.db(), &*self.orders, key, token, &outcome, now).await;
-        let written = write.end(done).await?;
-        if written == Written::Done && brings_work(&outcome) {
+        let brings_work = brings_work(&outcome);
+        let outcome = Outcome::Parcel(work.key.clone(), outcome);
+        let written = self.settle(Step { outcome, token: work.lease.token, now }).await?;
+        if written == Written::Done && brings_work {
             self.bell.ring(&self.pool).await;
         }
         Ok(written)
@@ -244,10 +275,8 @@ impl Store for PostgresStore {
         outcome: NoticeOutcome,
         now: Timestamp,
     ) -> Result<Written> {
-        let mut write = self.write("settle-notice").await?;
-        let (key, token) = (&work.key, Some(work.lease.token));
-        let done = settle::notice(write.db(), &*self.orders, key, token, &outcome, now).await;
-        write.end(done).await
+        let outcome = Outcome::Notice(work.key.clone(), outcome);
+        self.settle(Step { outcome, token: work.lease.token, now }).await
     }
 
     async fn renew_leases(

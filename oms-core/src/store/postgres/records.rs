@@ -1,5 +1,7 @@
 //! The rows of one order, read under their locks and written back.
 
+use std::collections::BTreeMap;
+
 use clockwork::Timestamp;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -13,10 +15,41 @@ use crate::store::aggregate::{Aggregate, Edge, Notice, OrderRecord, Parcel, by_n
 /// Reads the order `id` with all that belongs to it, if there is one, and locks it until the end of
 /// the transaction: first the order, then what belongs to it.
 pub(super) async fn load(db: &mut PgConnection, id: &str) -> Result<Option<Aggregate>> {
-    let Some(order) = order(db, id).await? else { return Ok(None) };
-    let parcels = parcels(db, id).await?;
-    let notices = notices(db, id).await?;
-    Ok(Some(Aggregate::new(order, parcels, notices)))
+    Ok(load_all(db, &[id], &[]).await?.remove(id))
+}
+
+/// As [`load`], of several orders, and of what belongs to members: those that there are, by id. Each
+/// table's rows are locked in the order of their keys.
+pub(super) async fn load_all(
+    db: &mut PgConnection,
+    orders: &[&str],
+    members: &[&str],
+) -> Result<BTreeMap<String, Aggregate>> {
+    let found = match orders {
+        [] => Vec::new(),
+        ids => order_rows(db, ids).await?,
+    };
+    let ids: Vec<&str> = found.iter().map(|order| order.id.as_str()).collect();
+    let mut parcels = match ids.as_slice() {
+        [] => BTreeMap::new(),
+        ids => parcels(db, ids).await?,
+    };
+    let owners: Vec<&str> = ids.iter().chain(members).copied().collect();
+    let mut notices = match owners.as_slice() {
+        [] => BTreeMap::new(),
+        owners => notices(db, owners).await?,
+    };
+    let mut all = BTreeMap::new();
+    for owner in members {
+        let notices = notices.remove(*owner).unwrap_or_default();
+        all.insert((*owner).to_owned(), Aggregate::of_member(owner, notices));
+    }
+    for order in found {
+        let parcels = parcels.remove(&order.id).unwrap_or_default();
+        let notices = notices.remove(&order.id).unwrap_or_default();
+        all.insert(order.id.clone(), Aggregate::new(order, parcels, notices));
+    }
+    Ok(all)
 }
 
 /// As [`load`], of an order that must be there.
@@ -39,10 +72,11 @@ pub(super) async fn load_owning(db: &mut PgConnection, key: &NoticeKey) -> Resul
 
 /// A member's notifications.
 pub(super) async fn of_member(db: &mut PgConnection, owner: &str) -> Result<Aggregate> {
-    Ok(Aggregate::of_member(owner, notices(db, owner).await?))
+    let notices = notices(db, &[owner]).await?.remove(owner);
+    Ok(Aggregate::of_member(owner, notices.unwrap_or_default()))
 }
 
-fn missing(order: &str) -> Failure {
+pub(super) fn missing(order: &str) -> Failure {
     Failure::corrupt("orders", format!("{order} missing"))
 }
 
@@ -56,38 +90,44 @@ pub(super) async fn lock(db: &mut PgConnection, ids: &[&str]) -> Result<()> {
     Ok(())
 }
 
-async fn order(db: &mut PgConnection, id: &str) -> Result<Option<OrderRecord>> {
-    let sql = "SELECT state, called_back, reason FROM orders WHERE id = $1 FOR UPDATE";
-    let Some(row) = sqlx::query(sql).bind(id).fetch_optional(db).await? else { return Ok(None) };
-    let row = Columns::new(&row, "orders");
-    Ok(Some(OrderRecord {
-        id: id.to_owned(),
-        state: row.state(0)?,
-        called_back: row.get(1)?,
-        reason: row.maybe_text(2)?,
-        changed: false,
-    }))
+async fn order_rows(db: &mut PgConnection, ids: &[&str]) -> Result<Vec<OrderRecord>> {
+    let sql = "SELECT id, state, called_back, reason FROM orders
+               WHERE id = ANY($1) ORDER BY id FOR UPDATE";
+    let mut orders = Vec::new();
+    for row in sqlx::query(sql).bind(ids).fetch_all(db).await? {
+        let row = Columns::new(&row, "orders");
+        orders.push(OrderRecord {
+            id: row.text(0)?,
+            state: row.state(1)?,
+            called_back: row.get(2)?,
+            reason: row.maybe_text(3)?,
+            changed: false,
+        });
+    }
+    Ok(orders)
 }
 
-async fn parcels(db: &mut PgConnection, order: &str) -> Result<Vec<Parcel>> {
-    let sql = "SELECT number, state, attempts, rounds, sent_until, unknown_since, picked_up,
+/// By order.
+async fn parcels(db: &mut PgConnection, orders: &[&str]) -> Result<BTreeMap<String, Vec<Parcel>>> {
+    let sql =
+        "SELECT order_id, number, state, attempts, rounds, sent_until, unknown_since, picked_up,
                       parked_from, due_at, reason, lease_worker, lease_token, lease_until, settled
-               FROM parcels WHERE order_id = $1 ORDER BY number FOR UPDATE";
-    let mut parcels = Vec::new();
-    for row in sqlx::query(sql).bind(order).fetch_all(db).await? {
+               FROM parcels WHERE order_id = ANY($1) ORDER BY order_id, number FOR UPDATE";
+    let mut parcels: BTreeMap<String, Vec<Parcel>> = BTreeMap::new();
+    for row in sqlx::query(sql).bind(orders).fetch_all(db).await? {
         let row = Columns::new(&row, "parcels");
-        parcels.push(Parcel {
-            number: row.count(0)?,
-            state: row.state(1)?,
-            attempts: row.count(2)?,
-            rounds: row.count(3)?,
-            sent_until: row.maybe_moment(4)?,
-            unknown_since: row.maybe_moment(5)?,
-            picked_up: row.get(6)?,
-            parked_from: row.maybe_state(7)?,
-            due_at: row.maybe_moment(8)?,
-            reason: row.maybe_text(9)?,
-            lease: row.lease(10)?,
+        parcels.entry(row.text(0)?).or_default().push(Parcel {
+            number: row.count(1)?,
+            state: row.state(2)?,
+            attempts: row.count(3)?,
+            rounds: row.count(4)?,
+            sent_until: row.maybe_moment(5)?,
+            unknown_since: row.maybe_moment(6)?,
+            picked_up: row.get(7)?,
+            parked_from: row.maybe_state(8)?,
+            due_at: row.maybe_moment(9)?,
+            reason: row.maybe_text(10)?,
+            lease: row.lease(11)?,
             intent: None,
             forgets_intent: false,
             changed: false,
@@ -96,48 +136,59 @@ async fn parcels(db: &mut PgConnection, order: &str) -> Result<Vec<Parcel>> {
     Ok(parcels)
 }
 
-async fn notices(db: &mut PgConnection, order: &str) -> Result<Vec<Notice>> {
-    let sql = "SELECT event, state, msg_key, sent_at, report_code, report_channel, reported_at,
+/// By order, or member.
+async fn notices(db: &mut PgConnection, owners: &[&str]) -> Result<BTreeMap<String, Vec<Notice>>> {
+    let sql =
+        "SELECT order_id, event, state, msg_key, sent_at, report_code, report_channel, reported_at,
                       attempts, rounds, first_sent_at, given_up, due_at, reason,
                       lease_worker, lease_token, lease_until, settled
-               FROM notices WHERE order_id = $1 ORDER BY event FOR UPDATE";
-    let mut notices = Vec::new();
-    for row in sqlx::query(sql).bind(order).fetch_all(db).await? {
+               FROM notices WHERE order_id = ANY($1) ORDER BY order_id, event FOR UPDATE";
+    let mut notices: BTreeMap<String, Vec<Notice>> = BTreeMap::new();
+    for row in sqlx::query(sql).bind(owners).fetch_all(db).await? {
         let row = Columns::new(&row, "notices");
-        notices.push(Notice {
-            event: row.text(0)?,
-            state: row.state(1)?,
-            msg_key: row.maybe_text(2)?,
-            sent_at: row.maybe_moment(3)?,
-            report_code: row.maybe_text(4)?,
-            report_channel: row.maybe_text(5)?,
-            reported_at: row.maybe_moment(6)?,
-            attempts: row.count(7)?,
-            rounds: row.count(8)?,
-            first_sent_at: row.maybe_moment(9)?,
-            given_up: row.get(10)?,
-            due_at: row.maybe_moment(11)?,
-            reason: row.maybe_text(12)?,
-            lease: row.lease(13)?,
+        notices.entry(row.text(0)?).or_default().push(Notice {
+            event: row.text(1)?,
+            state: row.state(2)?,
+            msg_key: row.maybe_text(3)?,
+            sent_at: row.maybe_moment(4)?,
+            report_code: row.maybe_text(5)?,
+            report_channel: row.maybe_text(6)?,
+            reported_at: row.maybe_moment(7)?,
+            attempts: row.count(8)?,
+            rounds: row.count(9)?,
+            first_sent_at: row.maybe_moment(10)?,
+            given_up: row.get(11)?,
+            due_at: row.maybe_moment(12)?,
+            reason: row.maybe_text(13)?,
+            lease: row.lease(14)?,
             changed: false,
         });
     }
     Ok(notices)
 }
 
-/// Writes what has changed, by one statement: the rows travel as JSON, so that one text serves any
-/// number of them.
+/// Writes what has changed.
 pub(super) async fn save(
     db: &mut PgConnection,
     aggregate: &Aggregate,
     now: Timestamp,
 ) -> Result<()> {
+    save_all(db, &[(aggregate, now)]).await
+}
+
+/// Writes what has changed of several orders, each at its moment, with the edges that they walked,
+/// by one statement: the rows travel as JSON, so that one text serves any number of them.
+pub(super) async fn save_all(
+    db: &mut PgConnection,
+    changed: &[(&Aggregate, Timestamp)],
+) -> Result<()> {
     const SAVE: &str = "
-        WITH order_row AS (
+        WITH order_rows AS (
             UPDATE orders SET state = c.state, called_back = c.called_back, reason = c.reason,
-                   updated_at = $5
-            FROM jsonb_to_recordset($2::jsonb) AS c (state TEXT, called_back BOOLEAN, reason TEXT)
-            WHERE id = $1
+                   updated_at = c.updated_at
+            FROM jsonb_to_recordset($1::jsonb) AS c (
+                id TEXT, state TEXT, called_back BOOLEAN, reason TEXT, updated_at BIGINT)
+            WHERE orders.id = c.id
         ), parcel_rows AS (
             UPDATE parcels AS p
             SET state = c.state, attempts = c.attempts, rounds = c.rounds,
@@ -150,23 +201,29 @@ pub(super) async fn save(
                 cust_use_no = CASE WHEN c.keeps THEN p.cust_use_no ELSE c.cust_use_no END,
                 mpck_key = CASE WHEN c.keeps THEN p.mpck_key ELSE c.mpck_key END,
                 request = CASE WHEN c.keeps THEN p.request ELSE c.request END
-            FROM jsonb_to_recordset($3::jsonb) AS c (
-                number BIGINT, state TEXT, attempts BIGINT, rounds BIGINT, sent_until BIGINT,
+            FROM jsonb_to_recordset($2::jsonb) AS c (
+                order_id TEXT, number BIGINT, state TEXT, attempts BIGINT, rounds BIGINT, sent_until BIGINT,
                 unknown_since BIGINT, picked_up BOOLEAN, parked_from TEXT, due_at BIGINT,
                 reason TEXT, lease_worker TEXT, lease_token BIGINT, lease_until BIGINT,
                 settled TEXT, keeps BOOLEAN, invoice_no TEXT, rcpt_ymd TEXT, cust_use_no TEXT,
                 mpck_key TEXT, request TEXT)
-            WHERE p.order_id = $1 AND p.number = c.number
+            WHERE p.order_id = c.order_id AND p.number = c.number
+        ), walked AS (
+            INSERT INTO transitions (at, entity, key, from_state, to_state, walked_by)
+            SELECT at, entity, key, from_state, to_state, walked_by
+            FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+                 WITH ORDINALITY AS e (at, entity, key, from_state, to_state, walked_by, place)
+            ORDER BY place
         )
         INSERT INTO notices (order_id, event, state, msg_key, sent_at, report_code,
                report_channel, reported_at, attempts, rounds, first_sent_at, given_up, due_at,
                reason, lease_worker, lease_token, lease_until, settled, seller)
-        SELECT $1, event, state, msg_key, sent_at, report_code, report_channel, reported_at,
+        SELECT order_id, event, state, msg_key, sent_at, report_code, report_channel, reported_at,
                attempts, rounds, first_sent_at, given_up, due_at, reason, lease_worker,
-               lease_token, lease_until, settled, coalesce((SELECT seller FROM parcels
-                   WHERE order_id = $1 AND number = 1), '')
-        FROM jsonb_to_recordset($4::jsonb) AS c (
-            event TEXT, state TEXT, msg_key TEXT, sent_at BIGINT, report_code TEXT,
+               lease_token, lease_until, settled, coalesce((SELECT seller FROM parcels AS p
+                   WHERE p.order_id = c.order_id AND p.number = 1), '')
+        FROM jsonb_to_recordset($3::jsonb) AS c (
+            order_id TEXT, event TEXT, state TEXT, msg_key TEXT, sent_at BIGINT, report_code TEXT,
             report_channel TEXT, reported_at BIGINT, attempts BIGINT, rounds BIGINT,
             first_sent_at BIGINT, given_up BOOLEAN, due_at BIGINT, reason TEXT,
             lease_worker TEXT, lease_token BIGINT, lease_until BIGINT, settled TEXT)
@@ -178,37 +235,56 @@ pub(super) async fn save(
                given_up = excluded.given_up, due_at = excluded.due_at, reason = excluded.reason,
                lease_worker = excluded.lease_worker, lease_token = excluded.lease_token,
                lease_until = excluded.lease_until, settled = excluded.settled";
-    let order = &aggregate.order;
-    let orders: Vec<Value> = order.changed.then(|| order_json(order)).into_iter().collect();
-    let parcels = aggregate.parcels.iter().filter(|parcel| parcel.changed);
-    let parcels: Vec<Value> = parcels.map(parcel_json).collect();
-    let notices = aggregate.notices.iter().filter(|notice| notice.changed);
-    let notices: Vec<Value> = notices.map(notice_json).collect();
-    if orders.is_empty() && parcels.is_empty() && notices.is_empty() {
-        return log(db, now, aggregate.walked()).await;
+    let (mut orders, mut parcels, mut notices) = (Vec::new(), Vec::new(), Vec::new());
+    let mut edges: Vec<(i64, &Edge)> = Vec::new();
+    for (aggregate, now) in changed {
+        let order = &aggregate.order;
+        orders.extend(order.changed.then(|| order_json(order, *now)));
+        let changed = aggregate.parcels.iter().filter(|parcel| parcel.changed);
+        parcels.extend(changed.map(|parcel| parcel_json(&order.id, parcel)));
+        let changed = aggregate.notices.iter().filter(|notice| notice.changed);
+        notices.extend(changed.map(|notice| notice_json(&order.id, notice)));
+        edges.extend(aggregate.walked().iter().map(|edge| (now.micros(), edge)));
     }
+    if orders.is_empty() && parcels.is_empty() && notices.is_empty() && edges.is_empty() {
+        return Ok(());
+    }
+    let column = |of: fn(&Edge) -> &str| edges.iter().map(|(_, edge)| of(edge)).collect();
+    let [entities, keys, to, by]: [Vec<&str>; 4] = [
+        column(|edge| edge.entity),
+        column(|edge| &edge.key),
+        column(|edge| edge.to),
+        column(|edge| by_name(edge.by)),
+    ];
     sqlx::query(SAVE)
-        .bind(&order.id)
         .bind(json!(orders).to_string())
         .bind(json!(parcels).to_string())
         .bind(json!(notices).to_string())
-        .bind(now.micros())
-        .execute(&mut *db)
+        .bind(edges.iter().map(|(at, _)| *at).collect::<Vec<i64>>())
+        .bind(entities)
+        .bind(keys)
+        .bind(edges.iter().map(|(_, edge)| edge.from).collect::<Vec<Option<&str>>>())
+        .bind(to)
+        .bind(by)
+        .execute(db)
         .await?;
-    log(db, now, aggregate.walked()).await
+    Ok(())
 }
 
-fn order_json(order: &OrderRecord) -> Value {
+fn order_json(order: &OrderRecord, now: Timestamp) -> Value {
     json!({
+        "id": order.id,
+        "updated_at": now.micros(),
         "state": order.state.as_str(),
         "called_back": order.called_back,
         "reason": order.reason.as_deref().map(plain),
     })
 }
 
-fn parcel_json(parcel: &Parcel) -> Value {
+fn parcel_json(order: &str, parcel: &Parcel) -> Value {
     let intent = parcel.intent.as_ref();
     json!({
+        "order_id": order,
         "number": parcel.number,
         "state": parcel.state.as_str(),
         "attempts": parcel.attempts,
@@ -232,8 +308,9 @@ fn parcel_json(parcel: &Parcel) -> Value {
     })
 }
 
-fn notice_json(notice: &Notice) -> Value {
+fn notice_json(order: &str, notice: &Notice) -> Value {
     json!({
+        "order_id": order,
         "event": notice.event,
         "state": notice.state.as_str(),
         "msg_key": notice.msg_key.as_deref().map(plain),

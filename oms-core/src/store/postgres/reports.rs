@@ -71,38 +71,55 @@ async fn keep(db: &mut PgConnection, report: &DeliveryReport, now: Timestamp) ->
     Ok(())
 }
 
-/// A notification that has just been settled takes the report that came before it.
+/// Notifications that have just been settled, of orders named with their events, take the reports
+/// that came before them.
 pub(super) async fn apply_early(
     db: &mut PgConnection,
-    aggregate: &mut Aggregate,
-    event: &str,
+    settled: &mut [(&mut Aggregate, &str)],
 ) -> Result<()> {
-    let Some((at, reference, msg_key)) = aggregate.lacks_report(event)? else { return Ok(()) };
-    let Some(report) = early(db, &reference, msg_key).await? else { return Ok(()) };
-    aggregate.take_early_report(at, &report);
-    let sql = "DELETE FROM reports WHERE msg_key = $1";
-    sqlx::query(sql).bind(&report.msg_key).execute(db).await?;
+    let mut lacking = Vec::new();
+    for (aggregate, event) in settled.iter() {
+        lacking.extend(aggregate.lacks_report(event)?.map(|(_, reference, _)| reference));
+    }
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let early = early(db, &lacking).await?;
+    let mut taken = Vec::new();
+    for (aggregate, event) in settled {
+        let Some((at, reference, msg_key)) = aggregate.lacks_report(event)? else { continue };
+        let msg_key = msg_key.map(plain);
+        let fits = |report: &&DeliveryReport| {
+            report.reference == reference && msg_key.as_ref().is_none_or(|it| *it == report.msg_key)
+        };
+        if let Some(report) = early.iter().find(fits) {
+            aggregate.take_early_report(at, report);
+            taken.push(report.msg_key.as_str());
+        }
+    }
+    if !taken.is_empty() {
+        let sql = "DELETE FROM reports WHERE msg_key = ANY($1)";
+        sqlx::query(sql).bind(taken).execute(db).await?;
+    }
     Ok(())
 }
 
-async fn early(
-    db: &mut PgConnection,
-    reference: &str,
-    msg_key: Option<&str>,
-) -> Result<Option<DeliveryReport>> {
+/// Reports that were kept for these references, oldest first.
+async fn early(db: &mut PgConnection, references: &[String]) -> Result<Vec<DeliveryReport>> {
     let sql = "SELECT msg_key, reference, code, channel, reported_at FROM reports
-               WHERE reference = $1 AND ($2::text IS NULL OR msg_key = $2)
-               ORDER BY received_at, msg_key LIMIT 1";
-    let row = sqlx::query(sql).bind(reference).bind(msg_key.map(plain));
-    let Some(row) = row.fetch_optional(db).await? else { return Ok(None) };
-    let row = Columns::new(&row, "reports");
-    Ok(Some(DeliveryReport {
-        msg_key: row.text(0)?,
-        reference: row.text(1)?,
-        code: row.text(2)?,
-        channel: row.text(3)?,
-        reported_at: row.maybe_moment(4)?,
-    }))
+               WHERE reference = ANY($1) ORDER BY received_at, msg_key";
+    let rows = sqlx::query(sql).bind(references).fetch_all(db).await?;
+    let report = |row| {
+        let row = Columns::new(row, "reports");
+        Ok(DeliveryReport {
+            msg_key: row.text(0)?,
+            reference: row.text(1)?,
+            code: row.text(2)?,
+            channel: row.text(3)?,
+            reported_at: row.maybe_moment(4)?,
+        })
+    };
+    rows.iter().map(report).collect()
 }
 
 /// Whether some message that was, or may have been, accepted after `since` has no report yet.

@@ -1,4 +1,5 @@
-//! What became of a step, with all that follows for its order.
+//! What became of steps, with all that follows for their orders: of one, or of many in one
+//! transaction.
 
 use clockwork::Timestamp;
 use sqlx::PgConnection;
@@ -6,8 +7,93 @@ use sqlx::PgConnection;
 use super::failure::Result;
 use super::{records, reports};
 use crate::policy::OrderPolicy;
-use crate::store::aggregate::Right;
+use crate::store::aggregate::{Aggregate, Right};
 use crate::store::{NoticeKey, NoticeOutcome, ParcelKey, ParcelOutcome, Written};
+
+/// What became of one step, under the fencing token of its lease.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    pub(super) outcome: Outcome,
+    pub(super) token: i64,
+    pub(super) now: Timestamp,
+}
+
+/// Of what, and what.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    Parcel(ParcelKey, ParcelOutcome),
+    Notice(NoticeKey, NoticeOutcome),
+}
+
+impl Step {
+    /// The order, or the member, that it changes.
+    pub(super) fn owner(&self) -> &str {
+        match &self.outcome {
+            Outcome::Parcel(key, _) => &key.order,
+            Outcome::Notice(key, _) => &key.order,
+        }
+    }
+
+    fn of_member(&self) -> bool {
+        matches!(&self.outcome, Outcome::Notice(key, _) if key.member().is_some())
+    }
+
+    /// The notification's event, if it is one.
+    fn event(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Parcel(..) => None,
+            Outcome::Notice(key, _) => Some(&key.event),
+        }
+    }
+
+    /// Takes it; what follows for the order comes later.
+    fn take(&self, aggregate: &mut Aggregate, policy: &dyn OrderPolicy) -> Result<Written> {
+        Ok(match &self.outcome {
+            Outcome::Parcel(key, outcome) => {
+                aggregate.settle_parcel(policy, key.number, self.token, outcome, self.now)?
+            }
+            Outcome::Notice(key, outcome) => {
+                match aggregate.settle_notice(&key.event, Some(self.token), outcome, self.now)? {
+                    Right::Held | Right::Repeated => Written::Done,
+                    Right::Lost => Written::Fenced,
+                }
+            }
+        })
+    }
+}
+
+/// Writes what became of `steps`, no two of one owner: what became of each write.
+pub(super) async fn all(
+    db: &mut PgConnection,
+    policy: &dyn OrderPolicy,
+    steps: &[&Step],
+) -> Result<Vec<Written>> {
+    let owners = |of_member: bool| -> Vec<&str> {
+        let owners = steps.iter().filter(|step| step.of_member() == of_member);
+        owners.map(|step| step.owner()).collect()
+    };
+    let mut loaded = records::load_all(db, &owners(false), &owners(true)).await?;
+    let (mut written, mut taken) = (Vec::new(), Vec::new());
+    for step in steps {
+        let aggregate = loaded.remove(step.owner());
+        let mut aggregate = aggregate.ok_or_else(|| records::missing(step.owner()))?;
+        written.push(step.take(&mut aggregate, policy)?);
+        taken.push((aggregate, *step));
+    }
+    let notices = taken.iter_mut().filter_map(|(aggregate, step)| {
+        // One that was written before took its report then; nothing of it has changed.
+        aggregate.has_changed().then_some((aggregate, step.event()?))
+    });
+    reports::apply_early(db, &mut notices.collect::<Vec<_>>()).await?;
+    for (aggregate, step) in &mut taken {
+        if step.event().is_some() && aggregate.has_changed() {
+            aggregate.follow(policy, step.now)?;
+        }
+    }
+    let changed = taken.iter().map(|(aggregate, step)| (aggregate, step.now));
+    records::save_all(db, &changed.collect::<Vec<_>>()).await?;
+    Ok(written)
+}
 
 /// Writes `outcome` of a step on a parcel, taken under the fencing token `token`.
 pub(super) async fn parcel(
@@ -40,7 +126,7 @@ pub(super) async fn notice(
         Right::Repeated => return Ok(Written::Done),
         Right::Lost => return Ok(Written::Fenced),
     }
-    reports::apply_early(db, &mut aggregate, &key.event).await?;
+    reports::apply_early(db, &mut [(&mut aggregate, &key.event)]).await?;
     aggregate.follow(policy, now)?;
     records::save(db, &aggregate, now).await?;
     Ok(Written::Done)
