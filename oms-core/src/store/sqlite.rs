@@ -19,6 +19,8 @@ mod members;
 mod migrate;
 mod notices;
 mod operate;
+#[cfg(test)]
+mod plans;
 mod prune;
 mod query;
 mod quota;
