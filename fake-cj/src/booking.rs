@@ -105,6 +105,8 @@ pub struct Book {
     bookings_max: usize,
     steps: Vec<Step>,
     visible_after: Duration,
+    /// Bookings before this place are not remembered where a booking is repeated.
+    remembered: usize,
 }
 
 impl Book {
@@ -118,6 +120,7 @@ impl Book {
             bookings_max: config.bookings_max,
             steps: config.tracking_steps.clone(),
             visible_after: config.tracking_visible_after,
+            remembered: 0,
         }
     }
 
@@ -138,7 +141,8 @@ impl Book {
             return Ok(replayed);
         }
         let holders = self.live_by_invoice.get(&invoice).into_iter().flatten();
-        if holders.into_iter().any(|place| self.bookings[*place].key != key) {
+        let mut others = holders.into_iter().filter(|place| self.bookings[**place].key != key);
+        if others.any(|place| *place >= self.remembered) {
             return Err(Error::InvoiceInUse);
         }
         if self.bookings.len() >= self.bookings_max {
@@ -171,11 +175,17 @@ impl Book {
     /// # Errors
     /// [`Error::Duplicate`].
     pub fn duplicate(&self, key: &ParcelKey) -> Result<Option<Booked>, Error> {
-        match (self.live_by_key.contains_key(key), self.duplicates) {
+        let live = self.live_by_key.get(key).into_iter().flatten();
+        match (live.into_iter().any(|place| *place >= self.remembered), self.duplicates) {
             (false, _) | (true, Duplicates::Accept) => Ok(None),
             (true, Duplicates::Reject) => Err(Error::Duplicate),
             (true, Duplicates::Replay) => Ok(Some(Booked::Replayed)),
         }
+    }
+
+    /// No longer knows a repeat of any booking that there is. All else about them stays.
+    pub fn forget_repeats(&mut self) {
+        self.remembered = self.bookings.len();
     }
 
     /// Cancels the one live booking under `key`, while it is not yet with the carrier.

@@ -73,15 +73,20 @@ impl FakeCj {
 
     /// The API, behind its faults.
     pub fn router(&self) -> Router {
-        let api = Arc::new(CarrierApi::new(self.clone()));
-        faults::disturb(self.undisturbed(), api, self.injector(), self.inner.journal.clone())
+        self.disturbed(self.undisturbed())
     }
 
-    /// Routes for the admin address: `POST /scan`, `POST /revoke-token`.
+    fn disturbed(&self, router: Router) -> Router {
+        let api = Arc::new(CarrierApi::new(self.clone()));
+        faults::disturb(router, api, self.injector(), self.inner.journal.clone())
+    }
+
+    /// Routes for the admin address: `POST /scan`, `POST /revoke-token`, `POST /forget`.
     pub fn admin_router(&self) -> Router {
         Router::new()
             .route("/scan", post(scan))
             .route("/revoke-token", post(revoke_token))
+            .route("/forget", post(forget))
             .with_state(self.clone())
     }
 
@@ -139,6 +144,14 @@ impl FakeCj {
         self.lock().tokens.revoke();
     }
 
+    /// Forgets the token, and which bookings there are as far as repeats go: what is booked stays
+    /// booked, and another booking of the same parcel is taken for new.
+    pub fn forget(&self) {
+        let mut carrier = self.lock();
+        carrier.tokens.revoke();
+        carrier.book.forget_repeats();
+    }
+
     /// Bans an address now, for `length` or as long as the settings say; the ban's end.
     pub fn ban(&self, client: IpAddr, length: Option<std::time::Duration>) -> Timestamp {
         let mut carrier = self.lock();
@@ -193,10 +206,12 @@ pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
     let about = "A carrier that speaks CJ Logistics' parcel API and misbehaves on command";
     faults::fake::main("fake-cj", about, args, |setup| {
         let config = Config::from_toml(setup.config_text.as_deref().unwrap_or_default())?;
-        let fake = FakeCj::new(config, setup.clock, setup.entropy);
+        let fake = FakeCj::new(config, Arc::clone(&setup.clock), setup.entropy);
         let credentials = fake.credentials();
         Ok::<_, config::Error>(faults::fake::Fake {
-            router: fake.router(),
+            router: fake.disturbed(setup.kept(fake.undisturbed())),
+            plain: fake.undisturbed(),
+            journal: fake.inner.journal.clone(),
             admin: fake.admin_router(),
             injector: fake.injector(),
             credentials: serde_json::json!({
@@ -248,6 +263,11 @@ async fn scan(State(fake): State<FakeCj>, body: axum::body::Bytes) -> Response {
 
 async fn revoke_token(State(fake): State<FakeCj>) -> StatusCode {
     fake.revoke_token();
+    StatusCode::NO_CONTENT
+}
+
+async fn forget(State(fake): State<FakeCj>) -> StatusCode {
+    fake.forget();
     StatusCode::NO_CONTENT
 }
 

@@ -4,11 +4,14 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use axum::extract::State;
+use axum::routing::post;
 use faults::admin::Evidence;
 use faults::fake::{self, Fake, Setup};
+use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::{Config, FakeKakao, config};
+use crate::{Config, FakeKakao, config, handlers};
 
 /// The whole `main` of `fake-kakao`; `args` begins with the program's name.
 pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -17,14 +20,21 @@ pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn make(setup: Setup) -> Result<Fake, config::Error> {
     let config = setup.config_text.as_deref().map_or(Ok(Config::default()), Config::from_toml)?;
-    let fake = FakeKakao::new(config, setup.clock, setup.entropy);
+    let fake = FakeKakao::new(config, Arc::clone(&setup.clock), setup.entropy);
     Ok(Fake {
-        router: fake.router(),
-        admin: axum::Router::new(),
+        router: fake.disturbed(setup.kept(handlers::router(fake.clone()))),
+        plain: handlers::router(fake.clone()),
+        journal: fake.shared.journal.clone(),
+        admin: axum::Router::new().route("/forget", post(forget)).with_state(fake.clone()),
         injector: fake.injector(),
         credentials: json!(fake.credentials()),
         evidence: Arc::new(fake),
     })
+}
+
+async fn forget(State(fake): State<FakeKakao>) -> StatusCode {
+    fake.forget();
+    StatusCode::NO_CONTENT
 }
 
 impl Evidence for FakeKakao {

@@ -115,6 +115,11 @@ impl Gateway {
         *self = Gateway::new(config, self.api_key.clone(), self.entropy, now);
     }
 
+    /// Forgets the idempotency keys.
+    pub fn forget_keys(&mut self) {
+        self.keys = Keys::default();
+    }
+
     /// What happened, as of `now`.
     pub fn evidence(&self, now: Timestamp) -> Evidence {
         let messages: Vec<Message> =

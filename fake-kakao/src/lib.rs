@@ -87,9 +87,18 @@ impl FakeKakao {
 
     /// The API with its faults.
     pub fn router(&self) -> Router {
+        self.disturbed(handlers::router(self.clone()))
+    }
+
+    fn disturbed(&self, router: Router) -> Router {
         let api = Arc::new(self.clone());
         let Shared { injector, journal, .. } = &*self.shared;
-        faults::disturb(handlers::router(self.clone()), api, injector.clone(), journal.clone())
+        faults::disturb(router, api, injector.clone(), journal.clone())
+    }
+
+    /// Forgets the idempotency keys; messages, reports and limits stay.
+    pub fn forget(&self) {
+        self.lock().forget_keys();
     }
 
     /// Through which faults are installed.

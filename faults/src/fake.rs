@@ -16,6 +16,8 @@ use tokio::net::TcpListener;
 
 use crate::admin::{self, Evidence};
 use crate::injector::{CrashSignal, Injector};
+use crate::journal::Journal;
+use crate::keeper::{Keeper, Past};
 use crate::server::serve;
 
 /// The flags of a fake.
@@ -40,6 +42,9 @@ pub struct FakeArgs {
     /// What all chance is drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// A log of what is done, made if need be: what stands in it has happened; faults are not kept
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
 }
 
 /// How a fake writes to its standard output.
@@ -59,12 +64,25 @@ pub struct Setup {
     pub entropy: Entropy,
     /// The text of the configuration file, when one was given.
     pub config_text: Option<String>,
+    /// What is kept over the process's end, if anything is.
+    pub keeper: Option<Keeper>,
+}
+
+impl Setup {
+    /// `router`, with what it does kept if anything is.
+    pub fn kept(&self, router: Router) -> Router {
+        self.keeper.as_ref().map_or_else(|| router.clone(), |keeper| keeper.layer(router.clone()))
+    }
 }
 
 /// A fake that is ready to serve.
 pub struct Fake {
     /// The API, faults and all.
     pub router: Router,
+    /// The API without its faults, and without being kept: what was done before is done again here.
+    pub plain: Router,
+    /// Its requests.
+    pub journal: Journal,
     /// Routes of its own on the admin address; [`Router::new`] for none.
     pub admin: Router,
     /// Its faults.
@@ -81,6 +99,15 @@ pub enum Error {
     /// The configuration file cannot be read.
     #[error("read configuration `{path}`")]
     ReadConfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The log of what was done cannot be read or written.
+    #[error("log `{path}`")]
+    State {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -117,7 +144,7 @@ impl Error {
     /// The exit code of the command line's contract: 2 for a bad file, 70 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::ReadConfig { .. } | Error::Config { .. } => 2,
+            Error::ReadConfig { .. } | Error::Config { .. } | Error::State { .. } => 2,
             _ => 70,
         }
     }
@@ -194,12 +221,19 @@ where
 {
     let clock: Arc<dyn Clock> = Arc::new(DrillClock::from_spec(args.clock.as_ref()));
     let config_text = read_config(args.config.as_ref())?;
-    let setup = Setup { clock: Arc::clone(&clock), entropy: Entropy::new(args.seed), config_text };
+    let (keeper, past) = open_state(args.state.as_ref(), &clock)?.unzip();
+    let clock = keeper.as_ref().map_or(clock, Keeper::clock);
+    let entropy = Entropy::new(args.seed);
+    let setup = Setup { clock: Arc::clone(&clock), entropy, config_text, keeper: keeper.clone() };
     let fake = make(setup)
         .map_err(|source| Error::Config { path: args.config.clone(), source: source.into() })?;
     let (api, api_address) = listen(args.listen).await?;
     let (control, control_address) = listen(args.admin).await?;
-    let Fake { router, admin, injector, evidence, credentials } = fake;
+    let Fake { router, plain, journal, mut admin, injector, evidence, credentials } = fake;
+    if let (Some(keeper), Some(past)) = (keeper, past) {
+        keeper.remember(past, &plain, &admin, &journal).await;
+        admin = keeper.layer(admin);
+    }
     announce(&mut output, args.format, api_address, control_address, &credentials)
         .map_err(Error::Start)?;
     report_crashes(&injector, output);
@@ -218,6 +252,15 @@ where
         () = end => Ok(()),
         served = served => served.map(|_| ()).map_err(Error::Serve),
     }
+}
+
+fn open_state(
+    path: Option<&PathBuf>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<(Keeper, Past)>, Error> {
+    let Some(path) = path else { return Ok(None) };
+    let opened = Keeper::open(path, Arc::clone(clock));
+    opened.map(Some).map_err(|source| Error::State { path: path.clone(), source })
 }
 
 fn read_config(path: Option<&PathBuf>) -> Result<Option<String>, Error> {

@@ -77,6 +77,22 @@ pub struct Fault {
     /// Before or after the call is processed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<When>,
+    /// How a server is ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Whether what is known of repeats is lost; without it, no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgets: Option<bool>,
+}
+
+/// How a database's server is ended, in PostgreSQL's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// In order: what is under way is rolled back, then it ends.
+    Fast,
+    /// At once, as if it were killed: what was committed is found again in its log.
+    Immediate,
 }
 
 /// On which side of the processing of a call.
@@ -110,6 +126,8 @@ pub enum Field {
     Node,
     Point,
     When,
+    Mode,
+    Forgets,
 }
 
 /// The triggers that need a call: connections and whole nodes have none of these.
@@ -139,6 +157,8 @@ impl Field {
             Field::Node => "node",
             Field::Point => "point",
             Field::When => "when",
+            Field::Mode => "mode",
+            Field::Forgets => "forgets",
         }
     }
 
@@ -217,6 +237,8 @@ impl Fault {
             node: None,
             point: None,
             when: None,
+            mode: None,
+            forgets: None,
         }
     }
 
@@ -303,6 +325,8 @@ impl Fault {
             (Field::Node, self.node.is_some()),
             (Field::Point, self.point.is_some()),
             (Field::When, self.when.is_some()),
+            (Field::Mode, self.mode.is_some()),
+            (Field::Forgets, self.forgets.is_some()),
         ];
         fields.into_iter().filter_map(|(field, given)| given.then_some(field)).collect()
     }
@@ -315,6 +339,11 @@ impl Fault {
             // Most kinds happen at one operation, which goes without saying.
             Target::Queue => field != Field::Endpoint || self.kind.endpoint().is_none(),
             Target::Connection => COMMON_TRIGGERS.contains(&field),
+            Target::Server if self.kind == Kind::DiskFull => {
+                matches!(field, Field::From | Field::Until)
+            }
+            // It happens once, at its moment.
+            Target::Server => field == Field::From,
             // A node's fault either waits for a call or for a moment of its own.
             Target::Node if self.when.is_some() => true,
             // By chance at each scheduling point.
@@ -420,6 +449,11 @@ mod tests {
             ("kind = 'redeliver'\nprocessed = true", "`redeliver` takes no `processed`"),
             ("kind = 'reorder'", "`reorder` needs `by`"),
             ("kind = 'broker-restart'", "`broker-restart` needs `by`"),
+            ("kind = 'database-restart'\nby = '1s'", "`database-restart` needs `mode`"),
+            ("kind = 'api-restart'", "`api-restart` needs `by`"),
+            ("kind = 'api-restart'\nby = '1s'\nnth = 1", "`api-restart` takes no `nth`"),
+            ("kind = 'disk-full'\nfrom = '1s'", "`disk-full` needs `until`"),
+            ("kind = 'connections-ended'\nnth = 2", "`connections-ended` takes no `nth`"),
             ("kind = 'broker-restart'\nby = '1s'", "`broker-restart` needs `times`"),
         ] {
             assert_eq!(fault(toml).validate().unwrap_err().to_string(), message, "{toml}");
@@ -451,6 +485,10 @@ mod tests {
             ("kind = 'broker-restart'\nby = '3s'\nendpoint = 'publish'\nnth = 1", true),
             ("kind = 'broker-restart'\nby = '3s'\nfrom = '9s'\ntimes = 1", true),
             ("kind = 'power-cut'\nendpoint = 'ingest'\nnth = 2", false),
+            ("kind = 'database-restart'\nfrom = '9s'\nby = '3s'\nmode = 'immediate'", true),
+            ("kind = 'connections-ended'\nfrom = '9s'", true),
+            ("kind = 'api-restart'\nfrom = '9s'\nby = '3s'\nforgets = true", true),
+            ("kind = 'disk-full'\nfrom = '9s'\nuntil = '20s'", true),
         ] {
             let fault = fault(toml);
             assert_eq!(fault.validate(), Ok(()), "{toml}");
@@ -479,6 +517,7 @@ mod tests {
             "kind": "crash", "endpoint": "e", "key": "k", "attempt": 1, "nth": 1, "from": "1s",
             "until": "2s", "rate": 1.0, "times": 1, "processed": true, "by": "1s", "status": 500,
             "retry_after": "1s", "detail": "d", "bytes": 1, "node": 1, "point": 1, "when": "after",
+            "mode": "fast", "forgets": true,
         });
         let fault: Fault = serde_json::from_value(everything).unwrap();
         let mut given: Vec<_> = fault.given().iter().map(|field| field.name()).collect();

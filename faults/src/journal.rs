@@ -19,6 +19,9 @@ pub struct Journal {
     state: Arc<Mutex<State>>,
 }
 
+/// Whoever is told of each request that has changed, in order.
+type Listener = Arc<dyn Fn(&RequestRecord) + Send + Sync>;
+
 /// One request and its fate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RequestRecord {
@@ -115,6 +118,7 @@ struct State {
     dropped: u64,
     entries: VecDeque<Entry>,
     counts: BTreeMap<String, EndpointCounts>,
+    listener: Option<Listener>,
 }
 
 /// A [`RequestRecord`] as it is kept: sharing what many have in common.
@@ -160,8 +164,22 @@ impl Journal {
             dropped: 0,
             entries: VecDeque::new(),
             counts: BTreeMap::new(),
+            listener: None,
         };
         Journal { clock, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Has `listener` told of each request from now on: when it arrives, is processed, and ends.
+    pub(crate) fn on_change(&self, listener: Listener) {
+        self.lock().listener = Some(listener);
+    }
+
+    /// Takes over what another journal knew, in order of arrival; numbers go on after the last.
+    pub(crate) fn restore(&self, records: impl Iterator<Item = RequestRecord>) {
+        let mut state = self.lock();
+        for record in records {
+            state.restore(record);
+        }
     }
 
     /// The requests that are kept, in order of arrival.
@@ -199,11 +217,7 @@ impl Journal {
             counts.requests += 1;
             counts.faulted += u64::from(faulted);
         });
-        if state.entries.len() == state.capacity {
-            state.entries.pop_front();
-            state.dropped += 1;
-        }
-        state.entries.push_back(Entry {
+        state.push(Entry {
             call: call.clone(),
             fault: fault.map(Box::new),
             processed: false,
@@ -211,6 +225,7 @@ impl Journal {
             reply: ReplyFate::Pending,
             replied_at: None,
         });
+        state.tell(call.id);
         Ticket { id: call.id, epoch: state.epoch }
     }
 
@@ -240,6 +255,7 @@ impl Journal {
             entry.reply = end.reply;
             entry.replied_at = (end.reply != ReplyFate::Hung).then_some(now);
         }
+        state.tell(ticket.id);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -258,12 +274,61 @@ impl State {
         if let Some(entry) = self.entry(ticket) {
             entry.processed = true;
         }
+        self.tell(ticket.id);
     }
 
     fn count(&mut self, endpoint: &str, note: impl FnOnce(&mut EndpointCounts)) {
         match self.counts.get_mut(endpoint) {
             Some(counts) => note(counts),
             None => note(self.counts.entry(endpoint.to_owned()).or_default()),
+        }
+    }
+
+    /// Adds an entry; the oldest makes room.
+    fn push(&mut self, entry: Entry) {
+        if self.entries.len() == self.capacity {
+            self.entries.pop_front();
+            self.dropped += 1;
+        }
+        self.entries.push_back(entry);
+    }
+
+    fn restore(&mut self, record: RequestRecord) {
+        self.last_id = record.id;
+        self.count(&record.endpoint, |counts| {
+            counts.requests += 1;
+            counts.faulted += u64::from(record.fault.is_some());
+            counts.processed += u64::from(record.processed);
+            *counts.replies.entry(record.reply).or_default() += 1;
+            if let Some(status) = record.status {
+                *counts.statuses.entry(status).or_default() += 1;
+            }
+        });
+        let call = Call {
+            id: record.id,
+            at: record.at,
+            client: record.client,
+            endpoint: record.endpoint.into(),
+            key: record.key.map(Arc::from),
+            attempt: record.attempt,
+            nth: record.nth,
+        };
+        self.push(Entry {
+            call,
+            fault: record.fault.map(Box::new),
+            processed: record.processed,
+            status: record.status,
+            reply: record.reply,
+            replied_at: record.replied_at,
+        });
+    }
+
+    /// Tells the listener of the request with this number, if it is still kept.
+    fn tell(&mut self, id: u64) {
+        let Some(listener) = self.listener.clone() else { return };
+        let ticket = Ticket { id, epoch: self.epoch };
+        if let Some(entry) = self.entry(ticket) {
+            listener(&entry.record());
         }
     }
 

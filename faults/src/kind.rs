@@ -11,15 +11,19 @@ use crate::fault::{Error, Fault, Field};
 use crate::script::Script;
 
 mod ack_lost;
+mod api_restart;
 mod auth_expired;
 mod ban;
 mod broker_restart;
 mod clock_skew;
 mod connect_refused;
 mod connect_timeout;
+mod connections_ended;
 mod crash;
+mod database_restart;
 mod delay_after;
 mod delay_before;
+mod disk_full;
 mod empty;
 mod late_delivery;
 mod maintenance;
@@ -51,6 +55,8 @@ pub enum Target {
     Store,
     /// One operation of a message queue.
     Queue,
+    /// A whole server, or its disk, whoever is being served.
+    Server,
 }
 
 /// All that the rest of the crate knows of one kind.
@@ -162,6 +168,10 @@ kinds! {
     Reorder = reorder::SPEC,
     AckLost = ack_lost::SPEC,
     BrokerRestart = broker_restart::SPEC,
+    DatabaseRestart = database_restart::SPEC,
+    ConnectionsEnded = connections_ended::SPEC,
+    DiskFull = disk_full::SPEC,
+    ApiRestart = api_restart::SPEC,
 }
 
 impl Kind {

@@ -9,7 +9,8 @@
 //! - [`disturb`]: the layer that plays the faults around an [`axum::Router`];
 //! - [`json`]: how bodies are read;
 //! - [`serve`]: the socket edge, where a reset is a TCP reset;
-//! - [`admin`] and [`fake`]: what the fakes' binaries share.
+//! - [`admin`] and [`fake`]: what the fakes' binaries share;
+//! - [`keeper`]: what a fake keeps over the end of its process.
 
 pub mod admin;
 mod api;
@@ -19,13 +20,14 @@ pub mod fault;
 pub mod injector;
 pub mod journal;
 pub mod json;
+pub mod keeper;
 mod kind;
 mod layer;
 mod script;
 mod server;
 
 pub use api::{Api, Call, Described, Refuse, RequestId, Reset};
-pub use fault::{Fault, Field, When};
+pub use fault::{Fault, Field, Mode, When};
 pub use injector::{ConnectFault, CrashSignal, Decision, Fired, Injector, Outage};
 pub use journal::{EndpointCounts, FaultHit, Journal, ReplyFate, RequestRecord};
 pub use kind::{Kind, Target};

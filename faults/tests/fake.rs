@@ -54,14 +54,18 @@ impl Evidence for Nothing {
 }
 
 fn tiny(setup: Setup) -> Result<Fake, io::Error> {
-    if setup.config_text.is_some_and(|text| text.contains("nonsense")) {
+    if setup.config_text.as_ref().is_some_and(|text| text.contains("nonsense")) {
         return Err(io::Error::other("line 1: nonsense"));
     }
     let injector = Injector::new(Arc::clone(&setup.clock), setup.entropy);
-    let journal = Journal::new(setup.clock, 10);
-    let routes = Router::new().route("/book", post(async || "booked"));
+    let journal = Journal::new(Arc::clone(&setup.clock), 10);
+    let plain = Router::new().route("/book", post(async || "booked"));
+    let api = Arc::new(Tiny::default());
+    let router = disturb(setup.kept(plain.clone()), api, injector.clone(), journal.clone());
     Ok(Fake {
-        router: disturb(routes, Arc::new(Tiny::default()), injector.clone(), journal),
+        router,
+        plain,
+        journal,
         admin: Router::new().route("/scan", post(async || "scanned")),
         injector,
         evidence: Arc::new(Nothing),

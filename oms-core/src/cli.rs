@@ -156,7 +156,7 @@ pub struct Rig {
     /// Judgements about an order as a whole.
     pub orders: Arc<dyn OrderPolicy>,
     /// Changes the settings of the store of `oms serve`.
-    pub store: fn(&mut Options),
+    pub store: Arc<dyn Fn(&mut Options) + Send + Sync>,
     /// Changes the seams of `oms serve` before it starts.
     pub seams: Seams,
     /// Starts whoever takes the steps of `oms serve`.
@@ -167,7 +167,7 @@ impl Default for Rig {
     fn default() -> Rig {
         Rig {
             orders: Arc::new(SoundOrders),
-            store: |_| {},
+            store: Arc::new(|_| {}),
             seams: Arc::new(|_, _| {}),
             workers: Arc::new(|env, config| Arc::new(Service::start(env, config))),
         }

@@ -155,6 +155,13 @@ async fn a_commit_whose_answer_was_lost_is_made_sure_of_before_it_is_acknowledge
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_for_which_the_disk_has_no_room_is_turned_away_for_now() {
+    let answer = flaky(100, Error::Full { op: "ingest" }).post_order(&order("ORD-1")).await;
+    assert_eq!(answer.problem(), kind(503, "unavailable"));
+    assert!(answer.text.contains("the database has no room"), "{}", answer.text);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fault_of_the_store_is_answered_without_its_details() {
     let error = Error::Engine { op: "ingest", reason: "disk at /secret is full".to_owned() };
     let answer = flaky(1, error).post_order(&order("ORD-1")).await;

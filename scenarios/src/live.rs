@@ -4,13 +4,15 @@
 //! are SIGKILL, sent when a fake sees the call that they wait for; stalls are SIGSTOP and SIGCONT.
 //! Drill time runs at a stated factor of real time: every duration, window and date alike.
 //!
-//! A strategy with a queue has a real broker ([`jetstream`]): somebody's, or one that is started.
+//! A strategy with a queue has a real broker ([`jetstream`]): somebody's, or one that is started. A
+//! plan whose faults end a database's server has a PostgreSQL server of its own.
 //!
 //! What only a simulation can do is skipped, and named: crashes at scheduling points, and faults on
-//! the store but for a lock that is held for a time.
+//! use cases of the store but for a lock that is held for a time.
 
 pub(crate) mod broker;
 pub(crate) mod child;
+pub(crate) mod database;
 mod desk;
 pub(crate) mod disturbed;
 pub(crate) mod fakes;
@@ -22,6 +24,7 @@ mod queueing;
 pub(crate) mod reading;
 
 pub use broker::Brokers;
+pub use database::Databases;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -58,11 +61,18 @@ pub struct Options {
     pub store: Option<String>,
     /// Where a strategy with a queue finds its broker.
     pub brokers: Brokers,
+    /// Where a plan whose faults end a database's server finds the programs of one.
+    pub databases: Databases,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { speed: SPEED, store: None, brokers: Brokers::default() }
+        Options {
+            speed: SPEED,
+            store: None,
+            brokers: Brokers::default(),
+            databases: Databases::default(),
+        }
     }
 }
 
@@ -96,6 +106,9 @@ pub enum Error {
         #[source]
         source: Option<oms_core::store::Error>,
     },
+    /// There is no database for the plan.
+    #[error("{0}")]
+    NoDatabase(&'static str),
     /// There is no message broker for the plan.
     #[error("{0}")]
     NoBroker(&'static str),
@@ -162,6 +175,22 @@ impl Stage<'_> {
         Entropy::new(self.plan().seed)
     }
 
+    /// How often a fault has happened that needs no more than its moment.
+    fn happened_by_now(&self, fault: &Fault) -> u64 {
+        let at = self.start + fault.from.unwrap_or_default();
+        u64::from(fault.only_simulated().is_none() && at <= self.clock.now())
+    }
+
+    /// When the disk of the database is full, each span from its begin to its end.
+    fn disk_full(&self) -> Vec<(Timestamp, Timestamp)> {
+        let full = self.plan().faults.iter().filter(|fault| fault.kind == Kind::DiskFull);
+        let span = |fault: &Fault| {
+            let from = self.start + fault.from.unwrap_or_default();
+            fault.until.map(|until| (from, self.start + until))
+        };
+        full.filter_map(span).collect()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -181,10 +210,11 @@ pub fn why_not(plan: &Plan, strategy: &Strategy) -> Option<&'static str> {
     nothing.then_some("all its faults exist in simulation only")
 }
 
-/// As [`why_not`], or why there is no broker for it.
+/// As [`why_not`], or why there is no broker or database for it.
 pub fn why_not_here(plan: &Plan, strategy: &Strategy, options: &Options) -> Option<&'static str> {
     let no_broker = || strategy.queue.then(|| options.brokers.source(plan).err()).flatten();
-    why_not(plan, strategy).or_else(no_broker)
+    let no_database = || options.databases.source(plan, options.store.as_deref()).err();
+    why_not(plan, strategy).or_else(no_broker).or_else(no_database)
 }
 
 /// Why a fault cannot be done live under a strategy; `None` when it can.
@@ -198,7 +228,9 @@ fn cannot_happen(fault: &Fault, strategy: &Strategy) -> Option<&'static str> {
 /// # Errors
 /// [`Error`]; what goes wrong in the run itself is history, not an error.
 pub async fn run(run: &Run<'_>, options: &Options) -> Result<History, Error> {
-    let stage = set_up(run, options)?;
+    // Before the run's time begins: making a database takes seconds.
+    let server = database::start(run.plan, options).await?;
+    let stage = set_up(run, options, server.as_deref())?;
     if options.store.is_some() {
         refuse_used_store(&stage).await?;
     }
@@ -224,23 +256,43 @@ pub async fn run(run: &Run<'_>, options: &Options) -> Result<History, Error> {
     nodes::obey(&nodes, &gateway.signals);
     nodes::disturb(&stage, &nodes);
     locking::disturb(&stage);
+    database::disturb(&stage, server.as_ref());
+    fakes::disturb(&stage, &carrier);
+    fakes::disturb(&stage, &gateway);
     fakes::let_the_neighbour_call(&stage, &carrier);
     fakes::let_couriers_scan(&stage, &carrier);
-    wait_until_settled(&stage, &nodes, queue.as_ref(), &offers, &counters).await?;
+    let troubles = || {
+        let of_queue = || queue.as_ref().and_then(RunningQueue::trouble);
+        let of_children = nodes.trouble().or_else(of_queue);
+        let of_children = of_children.or_else(|| server.as_ref()?.trouble());
+        let of_fakes = || carrier.trouble().or_else(|| gateway.trouble());
+        of_children.map(Error::Child).or_else(of_fakes)
+    };
+    wait_until_settled(&stage, troubles, queue.as_ref(), &offers, &counters).await?;
     stage.recorder.drill(stage.clock.now(), None, Step::Phase { phase: Phase::FinalReads });
     nodes.stop().await;
-    let things = Things { nodes: &nodes, carrier: &carrier, gateway: &gateway };
+    if let Some(server) = &server {
+        // A plan may end while it is down.
+        server.boot().await.map_err(Error::Child)?;
+    }
+    let things =
+        Things { nodes: &nodes, carrier: &carrier, gateway: &gateway, server: server.as_ref() };
     finish(&stage, things, queue.as_ref(), options).await
 }
 
-pub(crate) fn set_up<'a>(run: &'a Run<'a>, options: &Options) -> Result<Stage<'a>, Error> {
+pub(crate) fn set_up<'a>(
+    run: &'a Run<'a>,
+    options: &Options,
+    server: Option<&database::Server>,
+) -> Result<Stage<'a>, Error> {
     let folder =
         tempfile::tempdir().map_err(|source| Error::File { path: std::env::temp_dir(), source })?;
     let real = DrillClock::from_spec(None).now();
     let spec = ClockSpec { epoch: run.plan.start, real: Some(real), factor: options.speed };
     let clock: Arc<dyn Clock> = Arc::new(DrillClock::from_spec(Some(&spec)));
     let file = format!("sqlite:{}", folder.path().join("orders.db").display());
-    let store_url = options.store.clone().unwrap_or(file);
+    let store_url = server.map(database::Server::url).or_else(|| options.store.clone());
+    let store_url = store_url.unwrap_or(file);
     let recorder = Recorder::default();
     // The processes take a moment to start; the plan's time begins when they stand.
     Ok(Stage { run, folder, spec, start: clock.now(), clock, recorder, store_url })
@@ -301,7 +353,7 @@ fn open_shop(stage: &Stage<'_>, nodes: &nodes::Nodes, offers: &[Offer], counters
 
 async fn wait_until_settled(
     stage: &Stage<'_>,
-    nodes: &nodes::Nodes,
+    troubles: impl Fn() -> Option<Error>,
     queue: Option<&RunningQueue>,
     offers: &[Offer],
     counters: &Counters,
@@ -311,8 +363,8 @@ async fn wait_until_settled(
     let look_every = LOOK_EVERY.mul_f64(stage.spec.factor);
     while stage.clock.now() < gives_up_at {
         stage.clock.sleep(look_every).await;
-        if let Some(trouble) = nodes.trouble().or_else(|| queue.and_then(RunningQueue::trouble)) {
-            return Err(Error::Child(trouble));
+        if let Some(trouble) = troubles() {
+            return Err(trouble);
         }
         let taken_in = offers.len() - counters.refused.load(Ordering::Acquire);
         let signing_up = counters.signing_up.load(Ordering::Acquire);
@@ -321,8 +373,9 @@ async fn wait_until_settled(
                 Some(queue) if !queue.is_idle().await => {}
                 _ => break,
             },
-            // A locked database is a fault of the plan, not an answer.
-            Ok(_) | Err(oms_core::store::Error::Busy { .. }) => {}
+            Ok(_) => {}
+            // A database that is locked or away is a fault of the plan, not an answer.
+            Err(error) if error.retryable() => {}
             Err(error) => return Err(Error::Database(error)),
         }
     }
@@ -337,25 +390,24 @@ struct Things<'a> {
     nodes: &'a nodes::Nodes,
     carrier: &'a fakes::RunningFake,
     gateway: &'a fakes::RunningFake,
+    server: Option<&'a Arc<database::Server>>,
 }
 
 async fn finish(
     stage: &Stage<'_>,
-    Things { nodes, carrier, gateway }: Things<'_>,
+    Things { nodes, carrier, gateway, server }: Things<'_>,
     queue: Option<&RunningQueue>,
     options: &Options,
 ) -> Result<History, Error> {
     let mut fired = std::collections::BTreeMap::new();
     fired.insert(Site::Carrier, carrier.fired().await?);
     fired.insert(Site::Messenger, gateway.fired().await?);
-    for site in [Site::Node, Site::Store] {
-        let done = |(_, fault): (usize, &Fault)| {
-            let at = stage.start + fault.from.unwrap_or_default();
-            let happened = fault.only_simulated().is_none() && at <= stage.clock.now();
-            Fired { fault: fault.clone(), times: u64::from(happened) }
-        };
-        fired.insert(site, stage.plan().faults_at(site).map(done).collect());
-    }
+    fired.insert(Site::Store, database::fired(stage, server));
+    let felled = |(_, fault): (usize, &Fault)| Fired {
+        fault: fault.clone(),
+        times: stage.happened_by_now(fault),
+    };
+    fired.insert(Site::Node, stage.plan().faults_at(Site::Node).map(felled).collect());
     let ledger = match queue {
         Some(queue) => {
             fired.insert(Site::Queue, queue.fired(stage));

@@ -323,6 +323,12 @@ impl Plan {
         }
     }
 
+    /// Whether the gateway forgets which keys it has seen, always or at some moment.
+    pub fn gateway_forgets(&self) -> bool {
+        let forgets = |(_, fault): (usize, &Fault)| fault.forgets == Some(true);
+        self.gateway.forgets_keys || self.faults_at(Site::Messenger).any(forgets)
+    }
+
     /// The title, or the name.
     pub fn title(&self) -> &str {
         self.title.as_deref().unwrap_or(&self.name)

@@ -83,8 +83,8 @@ impl Error {
         match self {
             Error::Simulation { .. } => false,
             Error::Live { source, .. } => {
-                use live::Error::{Broker, NoBroker, Store};
-                matches!(**source, Store { .. } | NoBroker(_) | Broker { .. })
+                use live::Error::{Broker, NoBroker, NoDatabase, Store};
+                matches!(**source, Store { .. } | NoDatabase(_) | NoBroker(_) | Broker { .. })
             }
             Error::Keep { .. } => true,
         }

@@ -305,3 +305,56 @@ fn what_cannot_be_run_live_is_a_usage_error() {
     }
     folder.drill("run seed-batch --store sqlite:orders.db").exits(2);
 }
+
+/// A private server is made for it, where there are PostgreSQL's programs: `scripts/services` finds or
+/// installs them.
+#[test]
+fn a_database_that_is_restarted_or_ends_its_connections_loses_nothing() {
+    if schema("live_database").is_none() {
+        return;
+    }
+    let folder = Folder::new();
+    for (drill, orders, kind, times) in [
+        ("database-restart", 60, "database-restart", [1, 1].as_slice()),
+        ("connections-ended", 40, "connections-ended", &[1, 1, 1]),
+    ] {
+        let line = format!("run {drill} --live --speed 20 --format json");
+        let result = folder.drill(&line).exits(0).json()["drills"][0].clone();
+        assert_eq!(result["orders"], serde_json::json!({ "completed": orders }));
+        assert_eq!(result["figures"]["bookings"], orders);
+        let faults = result["faults"].as_array().unwrap();
+        let fired: Vec<_> = faults.iter().map(|fault| fault["times"].as_u64().unwrap()).collect();
+        assert_eq!(fired, times, "{faults:?}");
+        assert!(faults.iter().all(|fault| fault["fault"]["kind"] == kind), "{faults:?}");
+    }
+    let url = "postgres://me:secret@127.0.0.1:1/orders";
+    let ran = folder.drill(&format!("run database-restart --live --store {url}")).exits(2);
+    assert!(ran.err.contains("may not be --store's") && !ran.err.contains("secret"), "{}", ran.err);
+}
+
+#[test]
+fn an_api_that_is_killed_and_started_again_has_what_it_had_accepted() {
+    let folder = Folder::new();
+    for (drill, site) in [("carrier-restart", "carrier"), ("messenger-restart", "messenger")] {
+        let line = format!("run {drill} --live --speed 20 --out kept --format json");
+        let result = folder.drill(&line).exits(0).json()["drills"][0].clone();
+        assert_eq!(result["orders"], serde_json::json!({ "completed": 60 }));
+        let faults = result["faults"].as_array().unwrap();
+        let restart = faults.iter().find(|fault| fault["fault"]["kind"] == "api-restart").unwrap();
+        assert_eq!((&restart["times"], &restart["on"]), (&1.into(), &site.into()), "{restart}");
+    }
+}
+
+#[test]
+fn whoever_relies_on_an_api_that_forgets_is_convicted_as_in_a_simulation() {
+    let folder = Folder::new();
+    let plan = scenarios::catalogue::named("carrier-forgets-repeats").unwrap().unwrap();
+    let text = plan.to_toml().replace("duplicates = \"accept\"", "duplicates = \"reject\"");
+    folder.write("relies.toml", &text.replace("carrier-forgets-repeats", "relies"));
+    for mode in ["", "--live --speed 20"] {
+        let result = folder.drill(&format!("run relies.toml {mode} --format json")).exits(1).json();
+        let promises = result["drills"][0]["promises"].as_array().unwrap().clone();
+        let fallen = promises.iter().find(|promise| promise["id"] == "no-double-shipment").unwrap();
+        assert_eq!(fallen["verdict"], "violated", "{mode}");
+    }
+}

@@ -95,7 +95,8 @@ impl State {
     /// Counts an event, hit or not.
     pub(super) fn count(&mut self, target: Target, what: &Described) -> Counted {
         let counter = match target {
-            Target::Call | Target::Node => &mut self.calls,
+            // A server's faults wait for nothing that is counted.
+            Target::Call | Target::Node | Target::Server => &mut self.calls,
             Target::Connection => &mut self.connections,
             Target::Store => &mut self.operations,
             Target::Queue => &mut self.deliveries,

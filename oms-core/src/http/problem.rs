@@ -62,7 +62,11 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Problem {
         if error.retryable() {
             tracing::warn!(%error, "given up for now");
-            return Problem::Unavailable { why: "the database is busy".to_owned() };
+            let why = match error {
+                store::Error::Full { .. } => "the database has no room",
+                _ => "the database is busy",
+            };
+            return Problem::Unavailable { why: why.to_owned() };
         }
         tracing::error!(%error, "request failed");
         Problem::Internal

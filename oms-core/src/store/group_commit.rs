@@ -307,8 +307,10 @@ impl Ended {
     }
 }
 
+/// A job may be undone by another of its batch that found the disk full: it was in nobody's way, and
+/// is asked again.
 fn rolled_back(op: &'static str) -> Error {
-    Error::Engine { op, reason: "the transaction was rolled back".to_owned() }
+    Error::Busy { op }
 }
 
 fn end(db: &Connection, jobs: &[(Job, bool)]) -> Ended {

@@ -35,7 +35,7 @@ mod reports;
 mod row;
 mod settle;
 
-pub use connect::{WriteLock, hold_write_lock};
+pub use connect::{WriteLock, end_connections, hold_write_lock};
 
 use std::sync::Arc;
 

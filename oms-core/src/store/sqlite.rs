@@ -26,11 +26,14 @@ mod query;
 mod quota;
 mod records;
 mod reports;
+mod room;
 mod row;
 mod settle;
 mod shared;
 
 pub use connect::{WriteLock, hold_write_lock};
+pub use room::DiskFull;
+pub(super) use room::Room;
 pub use shared::SharedDatabase;
 
 use std::path::Path;
@@ -82,6 +85,9 @@ pub struct Options {
     pub synchronous: Synchronous,
     /// By whose clock the moments of permits are kept.
     pub time: Time,
+    /// For drills: whether the disk of the file is full just now. Then it does not grow, and what needs
+    /// room is answered by [`Error::Full`].
+    pub disk_full: Option<DiskFull>,
 }
 
 /// By whose clock the moments of permits are kept.
@@ -154,6 +160,7 @@ impl Options {
             busy_wait: Duration::from_secs(5),
             synchronous: Synchronous::Full,
             time: Time::Callers,
+            disk_full: None,
         }
     }
 }
@@ -194,7 +201,8 @@ impl SqliteStore {
         let reader = connect::file_for_reading(path, wait).map_err(|failure| failure.of(OP))?;
         let watch = watch(&options);
         let start = |name, db, access| {
-            Worker::start(name, db, access, watch.clone())
+            let room = Room::new(options.disk_full.clone());
+            Worker::start(name, db, access, watch.clone(), room)
                 .map_err(|error| Error::Engine { op: OP, reason: error.to_string() })
         };
         let driver = Driver::Threads {
@@ -211,7 +219,8 @@ impl SqliteStore {
         point: SchedulingPoint,
         options: Options,
     ) -> SqliteStore {
-        let driver = Inline::new(database.clone(), point, watch(&options));
+        let room = Room::new(options.disk_full.clone());
+        let driver = Inline::new(database.clone(), point, watch(&options), room);
         SqliteStore::with(Driver::Inline(driver), options)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clockwork::Timestamp;
@@ -62,8 +63,8 @@ struct Greeting {
 /// Everything that limits nothing, and stands.
 struct Scene<'a> {
     stage: Stage<'a>,
-    carrier: RunningFake,
-    gateway: RunningFake,
+    carrier: Arc<RunningFake>,
+    gateway: Arc<RunningFake>,
     config: oms_core::config::Config,
 }
 
@@ -143,7 +144,7 @@ impl Bench {
 impl<'a> Scene<'a> {
     async fn set_up(run: &'a Run<'a>, store: String) -> Result<Scene<'a>, Error> {
         let options = live::Options { speed: 1.0, store: Some(store), ..live::Options::default() };
-        let stage = live::set_up(run, &options)?;
+        let stage = live::set_up(run, &options, None)?;
         let carrier = fakes::start(&stage, Site::Carrier).await?;
         let gateway = fakes::start(&stage, Site::Messenger).await?;
         let mut config = stage.plan().oms.clone();

@@ -2,14 +2,19 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
+use clockwork::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oms_core::cli::Rig;
+use oms_core::store::sqlite::Options;
 use serde_json::json;
 
+use crate::live::database;
 use crate::live::disturbed::{self, Disturbed};
 use crate::queue::{NoBroker, Queue};
 use crate::sabotage;
@@ -20,8 +25,10 @@ use crate::verdict::exit;
 /// Runs a child's program, when `args` ask for one.
 pub(super) fn embedded(args: &[OsString]) -> Option<ExitCode> {
     let command = args.get(1)?.to_str().filter(|command| command.starts_with("__"))?;
-    if command == "__nats" {
-        return Some(nats(&args[2..]));
+    match command {
+        "__nats" => return Some(nats(&args[2..])),
+        "__postgres" => return Some(postgres(&args[2..])),
+        _ => {}
     }
     end_with_the_runner(|| {});
     let rest = || std::iter::once(args[1].clone()).chain(args[2..].iter().cloned());
@@ -50,6 +57,10 @@ fn oms(args: &[OsString]) -> ExitCode {
     let (strategy, args) = leading("--strategy", args);
     let (sabotage, args) = leading("--sabotage", args);
     let (form, args) = leading("--sign-up", args);
+    let (full, args) = leading("--disk-full", args);
+    let Ok(full) = full.map_or(Ok(Vec::new()), serde_json::from_str::<Vec<Span>>) else {
+        return ExitCode::from(exit::USAGE);
+    };
     let known =
         (strategy.map(strategies::named), sabotage.map(sabotage::named), form.map(sign_up::named));
     let (strategy, sabotage, form) = match known {
@@ -66,7 +77,10 @@ fn oms(args: &[OsString]) -> ExitCode {
     };
     let rig = Rig {
         orders: sabotage::orders(sabotage),
-        store: sabotage::store(sabotage),
+        store: Arc::new(move |options| {
+            sabotage::store(sabotage)(options);
+            fill_disk(options, full.clone());
+        }),
         seams: Arc::new(move |env, config| {
             seams(env, config);
             if let Some(form) = form {
@@ -85,36 +99,106 @@ fn oms(args: &[OsString]) -> ExitCode {
     oms_core::cli::main_rigged(args, rig)
 }
 
+/// A span of time: its begin and its end, which is no part of it.
+type Span = (Timestamp, Timestamp);
+
+/// Has the disk of the store full in each of the spans.
+fn fill_disk(options: &mut Options, spans: Vec<Span>) {
+    if spans.is_empty() {
+        return;
+    }
+    let clock = options.clock.clone();
+    options.disk_full = Some(Arc::new(move || {
+        let now = clock.now();
+        spans.iter().any(|(from, until)| (*from..*until).contains(&now))
+    }));
+}
+
 /// `nats-server` and its file of settings. It knows nothing of a runner, so this process holds it:
 /// says where it listens once it does, and takes it along when the runner ends.
 fn nats(args: &[OsString]) -> ExitCode {
     let [program, config] = args else { return ExitCode::from(exit::USAGE) };
     let mut server = Command::new(program);
-    server.arg("--config").arg(config).stdin(Stdio::null()).stdout(Stdio::null());
-    let (mut server, log) = match server.stderr(Stdio::piped()).spawn() {
+    server.arg("--config").arg(config);
+    let mut port = None;
+    hold(server, Signal::SIGKILL, |pid, line| {
+        let listens = line.split_once("Listening for client connections on ");
+        let named =
+            listens.and_then(|(_, address)| address.rsplit(':').next()?.parse::<u16>().ok());
+        port = port.or(named);
+        let port = port.filter(|_| line.ends_with("Server is ready"))?;
+        Some(json!({ "port": port, "pid": pid }))
+    })
+}
+
+/// PostgreSQL: the folder of its programs, the one of its files, and its port. Its files are made
+/// first, if there are none. As `nats-server` it is held by this process.
+fn postgres(args: &[OsString]) -> ExitCode {
+    let [programs, folder, port] = args else { return ExitCode::from(exit::USAGE) };
+    let (programs, folder) = (Path::new(programs), Path::new(folder));
+    let data = folder.join("data");
+    let owner = database::owner();
+    let program = |name: &str| {
+        let mut command = Command::new(programs.join(name));
+        if let Some(owner) = &owner {
+            command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw());
+        }
+        command.arg("-D").arg(&data).current_dir(&data).env("LC_ALL", "C").stdin(Stdio::null());
+        command
+    };
+    if !data.join("PG_VERSION").exists() {
+        let mut initdb = program("initdb");
+        let password = folder.join("password");
+        initdb.args(["--username=drill", "--auth=scram-sha-256", "--encoding=UTF8"]);
+        initdb.args(["--locale=C", "--no-sync", "--pwfile"]).arg(&password);
+        match initdb.output() {
+            Ok(made) if made.status.success() => {}
+            Ok(made) => {
+                eprintln!("initdb: {}", String::from_utf8_lossy(&made.stderr).trim_end());
+                return ExitCode::from(exit::INTERNAL);
+            }
+            Err(error) => {
+                eprintln!("initdb: {error}");
+                return ExitCode::from(exit::INTERNAL);
+            }
+        }
+    }
+    let mut server = program("postgres");
+    server.arg("-p").arg(port).args(["-h", "127.0.0.1", "-k", ""]);
+    hold(server, Signal::SIGQUIT, |pid, line| {
+        let ready = line.ends_with("database system is ready to accept connections");
+        ready.then(|| json!({ "pid": pid }))
+    })
+}
+
+/// Runs a server to its end, and takes it along by `last` when the runner ends. Says of it on standard
+/// output what `greeting` makes of its log, line by line.
+fn hold(
+    mut server: Command,
+    last: Signal,
+    mut greeting: impl FnMut(i32, &str) -> Option<serde_json::Value>,
+) -> ExitCode {
+    let name = server.get_program().to_owned();
+    server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let (mut server, log) = match server.spawn() {
         Ok(mut server) => match server.stderr.take() {
             Some(log) => (server, BufReader::new(log)),
             None => return ExitCode::from(exit::INTERNAL),
         },
         Err(error) => {
-            eprintln!("{}: {error}", program.display());
+            eprintln!("{}: {error}", name.display());
             return ExitCode::from(exit::INTERNAL);
         }
     };
     let pid = i32::try_from(server.id()).unwrap_or_default();
     end_with_the_runner(move || {
         // It may have ended already.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        let _ = kill(Pid::from_raw(pid), last);
     });
-    let mut port = None;
     for line in log.lines().map_while(Result::ok) {
         eprintln!("{line}");
-        let listens = line.split_once("Listening for client connections on ");
-        let named =
-            listens.and_then(|(_, address)| address.rsplit(':').next()?.parse::<u16>().ok());
-        port = port.or(named);
-        if let Some(port) = port.filter(|_| line.ends_with("Server is ready")) {
-            println!("{}", json!({ "port": port, "pid": pid }));
+        if let Some(said) = greeting(pid, &line) {
+            println!("{said}");
         }
     }
     // Its log ends with it.

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use super::progress::Progress;
 use super::signals::told_to_end;
 use super::{Broken, Chosen, Error, Format, orders, plans, print, runtime, tell};
-use crate::live::{self, Brokers};
+use crate::live::{self, Brokers, Databases};
 use crate::plan::Plan;
 use crate::report::{self, DrillResult};
 use crate::runner::{self, Settings};
@@ -149,7 +149,12 @@ fn run_live(
         ));
     }
     let broker = args.broker.as_deref().map(broker_url).transpose()?;
-    let options = live::Options { speed: args.speed, store, brokers: Brokers::look(broker) };
+    let options = live::Options {
+        speed: args.speed,
+        store,
+        brokers: Brokers::look(broker),
+        databases: Databases::look(),
+    };
     let why_not = |plan: &Plan| {
         let strategy = settings.strategy.unwrap_or_else(|| strategies::of(plan));
         live::why_not_here(plan, strategy, &options)

@@ -7,7 +7,7 @@ use clap::Args;
 use super::run::{print_results, seed, speed, store_url};
 use super::signals::told_to_end;
 use super::{Broken, Error, Format, runtime};
-use crate::live::{self, Brokers};
+use crate::live::{self, Brokers, Databases};
 use crate::runner;
 use crate::soak::{self, KILL_EVERY};
 
@@ -55,7 +55,12 @@ pub(super) fn soak(args: SoakArgs) -> Result<u8, Error> {
         return print_results(vec![runner::simulate(&plan, &settings)], args.format);
     }
     let store = args.store.as_deref().map(store_url).transpose()?;
-    let options = live::Options { speed: args.speed, store, brokers: Brokers::look(None) };
+    let options = live::Options {
+        speed: args.speed,
+        store,
+        brokers: Brokers::look(None),
+        databases: Databases::look(),
+    };
     let result = runtime()?.block_on(async {
         tokio::select! {
             biased;

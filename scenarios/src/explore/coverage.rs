@@ -31,6 +31,10 @@ const QUEUE_FAULTS: &[&str] = &[
     "fault:broker-restart",
 ];
 
+/// Faults of a whole server, which have drills of their own.
+const SERVER_FAULTS: &[&str] =
+    &["fault:database-restart", "fault:connections-ended", "fault:disk-full", "fault:api-restart"];
+
 /// Edges that only a person walks: generated plans have no operator.
 const ONLY_BY_HAND: &str = "only a person does this, and generated plans have none";
 
@@ -48,6 +52,9 @@ pub fn wanted() -> &'static [&'static str] {
 pub fn why_not(name: &str) -> Option<&'static str> {
     if QUEUE_FAULTS.contains(&name) {
         return Some("only where the strategy has a queue");
+    }
+    if SERVER_FAULTS.contains(&name) {
+        return Some("what it does to a use case or a call, other faults do too");
     }
     if let Some((_, why)) = OUT_OF_SCOPE.iter().find(|(state, _)| *state == name) {
         return Some(why);
@@ -91,8 +98,8 @@ mod tests {
     fn every_fault_every_name_and_every_edge_of_the_core_is_wanted() {
         let wanted: BTreeSet<&str> = wanted().iter().copied().collect();
         for kind in Kind::ALL {
-            let of_queue = kind.target() == Target::Queue;
-            assert_eq!(wanted.contains(reach::fault(*kind).as_str()), !of_queue, "{kind}");
+            let drawn = !matches!(kind.target(), Target::Queue | Target::Server);
+            assert_eq!(wanted.contains(reach::fault(*kind).as_str()), drawn, "{kind}");
         }
         for (name, _) in reach::NAMES {
             assert!(wanted.contains(name) || why_not(name).is_some(), "{name}");

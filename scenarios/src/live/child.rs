@@ -52,8 +52,8 @@ pub struct Child {
     process: tokio::process::Child,
     /// Never written to. It closes when the runner ends, however it ends, and the child with it.
     _stdin: Option<ChildStdin>,
-    /// What it says after its greeting, line by line.
-    pub lines: Lines<BufReader<ChildStdout>>,
+    /// What it says after its greeting, line by line, until somebody takes it.
+    pub lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 /// How long a child may take to say where it listens, in real time.
@@ -110,6 +110,7 @@ impl Child {
         };
         let greeting = serde_json::from_str(&line).map_err(|_| silent(&line))?;
         let stdin = process.stdin.take();
+        let lines = Some(lines);
         Ok((Child { name: name.to_owned(), process, _stdin: stdin, lines }, greeting))
     }
 

@@ -116,6 +116,12 @@ fn arguments(
     if let Some(form) = stage.run.sign_up {
         arguments.extend(["--sign-up".into(), form.name.into()]);
     }
+    let full = stage.disk_full();
+    if !full.is_empty() {
+        // Pairs of moments: nothing that JSON cannot say.
+        let full = serde_json::to_string(&full).expect("moments are plain JSON");
+        arguments.extend(["--disk-full".into(), full.into()]);
+    }
     let mut spec = stage.spec.clone();
     let skews = |fault: &&Fault| fault.kind == Kind::ClockSkew && fault.node.unwrap_or(0) == number;
     if let Some(ahead) = stage.plan().faults.iter().find(skews).and_then(|fault| fault.by) {

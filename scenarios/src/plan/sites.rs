@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use faults::{Fault, Target};
+use faults::{Fault, Kind, Target};
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
@@ -82,6 +82,8 @@ impl Site {
         match fault.kind.target() {
             Target::Store => Some(Site::Store),
             Target::Queue => Some(Site::Queue),
+            Target::Server if fault.kind == Kind::ApiRestart => api_named(fault),
+            Target::Server => Some(Site::Store),
             // Who fells a node because of a call is the fake that sees the call.
             Target::Node if fault.when.is_some() => api_named(fault).or_else(|| api_called(fault)),
             Target::Node => Some(Site::Node),
@@ -122,7 +124,7 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use faults::{Kind, When};
+    use faults::When;
 
     use super::*;
 

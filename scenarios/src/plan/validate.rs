@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use faults::{Fault, Target};
+use faults::{Fault, Kind, Target};
 
 use super::load::near;
 use super::sites::{CARRIER_ENDPOINTS, MESSENGER_ENDPOINTS, STORE_OPERATIONS, Site};
@@ -183,6 +183,10 @@ impl Plan {
         }
         let named = fault.on.as_deref();
         match fault.kind.target() {
+            Target::Server if fault.kind == Kind::ApiRestart => {
+                let known = matches!(named, Some("carrier" | "messenger"));
+                problems.check(known, field("on"), "must be `carrier` or `messenger`");
+            }
             Target::Call | Target::Connection => {
                 let known = matches!(named, Some("carrier" | "messenger"));
                 problems.check(known, field("on"), "must be `carrier` or `messenger`");
@@ -194,7 +198,7 @@ impl Plan {
             Target::Node => {
                 problems.check(matches!(named, None | Some("node")), field("on"), "must be `node`");
             }
-            Target::Store => {
+            Target::Store | Target::Server => {
                 let known = matches!(named, None | Some("store"));
                 problems.check(known, field("on"), "must be `store`");
             }
@@ -232,7 +236,7 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
 mod tests {
     use std::time::Duration;
 
-    use faults::{Kind, When};
+    use faults::When;
 
     use super::*;
     use crate::plan::{Neighbour, OrderOverride, Scan};

@@ -47,7 +47,7 @@ pub fn check(evidence: &Evidence) -> Finding {
         let order = evidence.order_of_message(message).unwrap_or(reference);
         let event = message.template_code.as_deref().unwrap_or("a message");
         let Some(first) = last.insert((order, event), message) else { continue };
-        if evidence.plan.gateway.forgets_keys && !was_plainly_answered(evidence, first) {
+        if evidence.plan.gateway_forgets() && !was_plainly_answered(evidence, first) {
             continue;
         }
         violations.push(Violation::SentTwice {

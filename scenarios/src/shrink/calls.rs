@@ -32,6 +32,8 @@ pub(super) fn named(found: &Found) -> Vec<Plan> {
             Target::Store => of_store(found, fault),
             Target::Node => of_nodes(found, fault),
             Target::Queue => of_queue(found, place, fault),
+            // It names its moment already.
+            Target::Server => Vec::new(),
         };
         replaced.into_iter().map(move |fault| replace(&found.plan, place, fault))
     });

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use clockwork::{Clock, Entropy, Timestamp};
-use faults::{Fault, Fired, Kind};
+use faults::{Fault, Fired, Kind, Mode, Target};
 use oms_core::env::Hands;
 use oms_core::member::Member;
 use oms_core::order::Order;
@@ -92,9 +93,12 @@ impl StoreFaults {
         let passed = self.clock.now().since(self.start);
         for (place, armed) in state.armed.iter_mut().enumerate() {
             let fault = &armed.fault;
-            // Those at a point of the disk are the disk's own matter.
+            // Those on the whole server are asked first, those at a point of the disk are its own matter.
+            if fault.kind.target() == Target::Server || fault.point.is_some() {
+                continue;
+            }
             let elsewhere = fault.endpoint.as_deref().is_some_and(|endpoint| endpoint != op);
-            if elsewhere || fault.point.is_some() {
+            if elsewhere {
                 continue;
             }
             armed.seen += 1;
@@ -116,11 +120,79 @@ impl StoreFaults {
         None
     }
 
+    /// What becomes of a use case because of its server.
+    fn ended(&self) -> Option<Ended> {
+        let mut state = self.state();
+        if state.healed {
+            return None;
+        }
+        let passed = self.clock.now().since(self.start);
+        let of_server = |armed: &&mut Armed| armed.fault.kind.target() == Target::Server;
+        state.armed.iter_mut().filter(of_server).find_map(|armed| armed.ends(passed))
+    }
+
+    /// Whether the disk is full just now.
+    pub fn disk_full(&self) -> bool {
+        let state = self.state();
+        let passed = self.clock.now().since(self.start);
+        !state.healed && state.armed.iter().any(|armed| armed.fills(passed))
+    }
+
+    /// A use case found no room.
+    fn note_full(&self) {
+        let passed = self.clock.now().since(self.start);
+        let mut state = self.state();
+        state
+            .armed
+            .iter_mut()
+            .filter(|armed| armed.fills(passed))
+            .for_each(|armed| armed.fired += 1);
+    }
+
     /// The power goes because of the fault at `place`.
     fn cut_power(&self, place: usize) {
         self.state().armed[place].fired += 1;
         if let Some(power) = &self.power {
             power.cut();
+        }
+    }
+}
+
+/// What a server that is ended does to a use case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// Its connection ends before its commit, or there is none to be had.
+    Before,
+    /// Its connection ends after its commit and before the answer.
+    After,
+}
+
+impl Armed {
+    /// Whether it has the disk full when so much of the run has `passed`.
+    fn fills(&self, passed: Duration) -> bool {
+        let Fault { kind, from, until, .. } = &self.fault;
+        *kind == Kind::DiskFull
+            && from.is_none_or(|from| passed >= from)
+            && until.is_none_or(|until| passed < until)
+    }
+
+    /// What a fault on the whole server does to a use case when so much of the run has `passed`. The
+    /// first one from its moment on is cut off; while the server is down none comes through.
+    fn ends(&mut self, passed: Duration) -> Option<Ended> {
+        if self.fault.kind == Kind::DiskFull {
+            // The engine itself finds that out.
+            return None;
+        }
+        let since = passed.checked_sub(self.fault.from.unwrap_or_default())?;
+        let first = self.fired == 0;
+        self.fired += u64::from(first);
+        match (first, self.fault.mode) {
+            (true, Some(Mode::Immediate)) => Some(Ended::After),
+            (true, _) => Some(Ended::Before),
+            (false, _) => {
+                let down = self.fault.by.is_some_and(|by| since < by);
+                down.then_some(Ended::Before)
+            }
         }
     }
 }
@@ -153,7 +225,21 @@ impl StoreFaults {
         op: &'static str,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let Some((place, fault)) = self.hit(op) else { return work.await };
+        match self.ended() {
+            Some(Ended::Before) => return Err(Error::Busy { op }),
+            Some(Ended::After) => {
+                work.await?;
+                return Err(Error::CommitUnknown { op });
+            }
+            None => {}
+        }
+        let Some((place, fault)) = self.hit(op) else {
+            let answer = work.await;
+            if matches!(answer, Err(Error::Full { .. })) {
+                self.note_full();
+            }
+            return answer;
+        };
         let failed = |reason: &str| Err(Error::Engine { op, reason: reason.to_owned() });
         match fault.kind {
             Kind::Busy => Err(Error::Busy { op }),
@@ -301,8 +387,6 @@ impl UnitOfWork for FaultyUnit<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use clockwork::DrillClock;
     use oms_core::env::NullObserver;
     use oms_core::store::sqlite::{Options, SqliteStore};
@@ -352,6 +436,44 @@ mod tests {
         let (answer, kept, took, fired) = ingest_under(Kind::Slow).await;
         assert!(matches!(answer, Ok(Ingested::Created(_))));
         assert_eq!((kept, took, fired), (true, Duration::from_secs(2), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_ended_cuts_one_use_case_off_and_is_away_for_its_time() {
+        for (mode, kept_at_once) in [(Mode::Fast, false), (Mode::Immediate, true)] {
+            let clock: Arc<dyn Clock> = Arc::new(DrillClock::starting_at(Timestamp::EPOCH));
+            let options = Options::new(clock.clone(), Arc::new(NullObserver));
+            let inner: Arc<dyn Store> = Arc::new(SqliteStore::in_memory(options));
+            let [from, by] = [5, 3].map(|seconds| Some(Duration::from_secs(seconds)));
+            let mode = Some(mode);
+            let fault = Fault { from, by, mode, ..Fault::new(Kind::DatabaseRestart) };
+            let faults = StoreFaults::new(clock.clone(), Entropy::new(1), vec![fault], None);
+            let faults = Arc::new(faults);
+            let store = FaultyStore::new(inner.clone(), faults.clone());
+            let order = Order::from_json(ORDER.as_bytes()).unwrap();
+            assert!(store.census().await.is_ok(), "before its moment nothing happens");
+            clock.sleep(Duration::from_secs(5)).await;
+            let cut_off = store.ingest(&order, None, Timestamp::EPOCH).await;
+            assert!(cut_off.unwrap_err().retryable());
+            assert_eq!(inner.order("ORD-1").await.unwrap().is_some(), kept_at_once, "{mode:?}");
+            clock.sleep(Duration::from_secs(2)).await;
+            assert!(matches!(store.census().await, Err(Error::Busy { .. })), "it is down");
+            clock.sleep(Duration::from_secs(1)).await;
+            assert!(store.ingest(&order, None, Timestamp::EPOCH).await.is_ok());
+            assert_eq!(faults.fired()[0].times, 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_are_ended_are_opened_again() {
+        let clock: Arc<dyn Clock> = Arc::new(DrillClock::starting_at(Timestamp::EPOCH));
+        let options = Options::new(clock.clone(), Arc::new(NullObserver));
+        let fault = Fault::new(Kind::ConnectionsEnded);
+        let faults = Arc::new(StoreFaults::new(clock, Entropy::new(1), vec![fault], None));
+        let store = FaultyStore::new(Arc::new(SqliteStore::in_memory(options)), faults.clone());
+        assert!(matches!(store.census().await, Err(Error::Busy { .. })));
+        assert!(store.census().await.is_ok());
+        assert_eq!(faults.fired()[0].times, 1);
     }
 
     #[tokio::test(start_paused = true)]

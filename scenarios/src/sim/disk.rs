@@ -1,6 +1,6 @@
 //! What the run's database lies on, and the power of the machine that it is in.
 //!
-//! A plan without power cuts has it in memory. With one it lies on a [`Disk`], and all nodes are
+//! A plan without power cuts, and whose disk is never full, has it in memory. Else it lies on a [`Disk`], and all nodes are
 //! processes of the machine with that disk: when the power goes, all die at once, and the first that
 //! boots again finds what was synced.
 
@@ -49,7 +49,8 @@ impl Storage {
         recorder: Recorder,
     ) -> Result<Storage, Error> {
         let cuts = || plan.faults.iter().filter(|fault| fault.kind == Kind::PowerCut);
-        if cuts().next().is_none() {
+        let fills = |fault: &Fault| fault.kind == Kind::DiskFull;
+        if cuts().next().is_none() && !plan.faults.iter().any(fills) {
             return Ok(Storage { database: SharedDatabase::fresh(), power: None });
         }
         let disk =

@@ -15,7 +15,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::{Bytes, BytesMut};
-use clockwork::{Clock, Entropy, timeout};
+use clockwork::{Clock, Entropy, Timestamp, timeout};
 use faults::{ConnectFault, Injector, Refuse, Reset};
 use http_body_util::BodyExt;
 use oms_core::env::{Deadlines, Hands, Transport, TransportError, current_task};
@@ -28,6 +28,25 @@ use super::turns::Turns;
 /// A larger reply is not read to its end, as the real transport does not.
 const REPLY_LIMIT_BYTES: usize = 1 << 20;
 
+/// A span of time in which a fake's server is down: whatever it had under way ends as it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fall {
+    /// When it goes down.
+    pub from: Timestamp,
+    /// When it is up again.
+    pub until: Timestamp,
+}
+
+/// A fake, as the network reaches it.
+pub struct Server {
+    /// Its way in.
+    pub router: Router,
+    /// What happens to connections.
+    pub injector: Injector,
+    /// When it is down.
+    pub falls: Vec<Fall>,
+}
+
 /// The way to one fake from one address.
 #[derive(Clone)]
 pub struct Link {
@@ -35,8 +54,7 @@ pub struct Link {
 }
 
 struct Shared {
-    router: Router,
-    injector: Injector,
+    server: Server,
     clock: Arc<dyn Clock>,
     entropy: Entropy,
     client: SocketAddr,
@@ -47,11 +65,10 @@ struct Shared {
 }
 
 impl Link {
-    /// A way to `router` for `client`, with `latency` a leg: by the caller's priority where there
+    /// A way to `server` for `client`, with `latency` a leg: by the caller's priority where there
     /// are `turns`.
     pub fn new(
-        router: Router,
-        injector: Injector,
+        server: Server,
         clock: Arc<dyn Clock>,
         entropy: Entropy,
         client: SocketAddr,
@@ -59,7 +76,7 @@ impl Link {
         turns: Option<Turns>,
     ) -> Link {
         let sent = Mutex::new(BTreeMap::new());
-        let shared = Shared { router, injector, clock, entropy, client, latency, turns, sent };
+        let shared = Shared { server, clock, entropy, client, latency, turns, sent };
         Link { shared: Arc::new(shared) }
     }
 
@@ -84,7 +101,8 @@ impl Link {
 
     async fn connect(&self, there: Duration, deadlines: Deadlines) -> Result<(), TransportError> {
         let refused = |reason: &str| Err(TransportError::NotSent { reason: reason.to_owned() });
-        match self.shared.injector.connect(self.shared.client.ip()) {
+        let down = self.shared.is_down().then_some(ConnectFault::Refused);
+        match down.or_else(|| self.shared.server.injector.connect(self.shared.client.ip())) {
             None => Ok(()),
             Some(ConnectFault::Refused) => {
                 self.shared.clock.sleep(there.min(deadlines.connect)).await;
@@ -111,7 +129,11 @@ impl Link {
             shared.clock.sleep(there).await;
             let mut request = request.map(Body::from);
             request.extensions_mut().insert(ConnectInfo(shared.client));
-            let Ok(response) = shared.router.clone().oneshot(request).await;
+            let Some(response) = shared.serve(request).await else {
+                // As with every reply, the caller may be gone.
+                let _ = reply.send(Arrival::Cut);
+                return;
+            };
             shared.clock.sleep(back).await;
             let extensions = response.extensions();
             let cut = extensions.get::<Reset>().is_some() || extensions.get::<Refuse>().is_some();
@@ -146,6 +168,32 @@ impl Link {
             if bytes.len() > REPLY_LIMIT_BYTES {
                 return Err(broken("reply too large"));
             }
+        }
+    }
+}
+
+impl Shared {
+    fn is_down(&self) -> bool {
+        let now = self.clock.now();
+        self.server.falls.iter().any(|fall| (fall.from..fall.until).contains(&now))
+    }
+
+    /// What the fake answers to a request that has arrived; `None` when its server goes down before.
+    async fn serve(&self, request: axum::extract::Request) -> Option<axum::response::Response> {
+        let answer = self.server.router.clone().oneshot(request);
+        if self.is_down() {
+            return None;
+        }
+        let now = self.clock.now();
+        let next = self.server.falls.iter().map(|fall| fall.from).filter(|from| *from > now).min();
+        let Some(next) = next else {
+            let Ok(response) = answer.await;
+            return Some(response);
+        };
+        tokio::select! {
+            biased;
+            () = self.clock.sleep_until(next) => None,
+            Ok(response) = answer => Some(response),
         }
     }
 }

@@ -15,7 +15,7 @@ use oms_core::config::Config;
 use oms_core::env::{Env, NullObserver, TokioSpawner, Transport};
 use oms_core::policy::Policies;
 use oms_core::store::group_commit::no_scheduling_point;
-use oms_core::store::sqlite::{Options, SqliteStore, Time};
+use oms_core::store::sqlite::{DiskFull, Options, SqliteStore, Time};
 use oms_core::store::{Rows, Store};
 
 use super::broker::Broker;
@@ -23,7 +23,7 @@ use super::database::{FaultyStore, StoreFaults};
 use super::disk::Storage;
 use super::host::{Host, Hosts, Image};
 use super::latency::Latencies;
-use super::network::Link;
+use super::network::{Fall, Link, Server};
 use super::node::Mark;
 use super::postman::Postman;
 use super::skew::Skewed;
@@ -82,6 +82,7 @@ pub async fn play(run: &Run<'_>, offers: &[Offer]) -> Result<(History, Places), 
     world.disturb_nodes(&hosts);
     world.heal_in_time(&hosts);
     world.open_shop(&hosts, offers);
+    world.restart_fakes();
     world.let_the_neighbour_call();
     world.let_couriers_scan();
     world.wait_until_settled(offers).await?;
@@ -202,12 +203,18 @@ impl<'a> World<'a> {
         let world_clock = self.clock.clone();
         let (storage, point) = (self.storage.clone(), self.storage.scheduling_point());
         let faults = self.store_faults.clone();
+        let fills = self.plan().faults.iter().any(|fault| fault.kind == Kind::DiskFull);
         let orders = crate::sabotage::orders(self.run.sabotage);
         let (pool_size, pool_wait) = (config.service.pool_size, config.service.pool_wait);
         let store = move |env: &Env| -> Arc<dyn Store> {
             let options = Options::new(env.clock.clone(), env.observer.clone());
             let time = Time::Database(world_clock.clone());
-            let options = Options { orders: orders.clone(), pool_size, pool_wait, time, ..options };
+            let disk_full = fills.then(|| -> DiskFull {
+                let faults = faults.clone();
+                Arc::new(move || faults.disk_full())
+            });
+            let orders = orders.clone();
+            let options = Options { orders, pool_size, pool_wait, time, disk_full, ..options };
             // Without a database every use case is an error, and that is what there is to see.
             let _ = storage.power_on();
             let connected = SqliteStore::inline(storage.database(), point.clone(), options);
@@ -251,14 +258,55 @@ impl<'a> World<'a> {
         let world = &self.plan().world;
         let port = 40_000 + u16::try_from(number).unwrap_or(u16::MAX - 40_000);
         Arc::new(Link::new(
-            router,
-            injector,
+            Server { router, injector, falls: self.falls(site) },
             self.clock.clone(),
             self.entropy().fork("network", (site.as_str(), number)),
             SocketAddr::new(OUR_ADDRESS, port),
             Latencies::of(world),
             self.turns.clone(),
         ))
+    }
+
+    /// When the server of `site` is down.
+    fn falls(&self, site: Site) -> Vec<Fall> {
+        let heals_at = self.heals_at().unwrap_or(Timestamp::from_micros(i64::MAX));
+        let fall = |(_, fault): (usize, &Fault)| {
+            let from = self.start + fault.from.unwrap_or_default();
+            Fall { from, until: (from + fault.by.unwrap_or_default()).min(heals_at) }
+        };
+        let restarts = self.plan().faults_at(site);
+        let restarts = restarts.filter(|(_, fault)| fault.kind == Kind::ApiRestart);
+        restarts.map(fall).filter(|fall| fall.from < heals_at).collect()
+    }
+
+    /// Counts the restarts of the fakes, and has them forget what they say.
+    fn restart_fakes(&self) {
+        for site in [Site::Carrier, Site::Messenger] {
+            let faults = self.plan().faults_at(site).enumerate();
+            for (place, (_, fault)) in faults {
+                let at = self.start + fault.from.unwrap_or_default();
+                if fault.kind != Kind::ApiRestart
+                    || self.heals_at().is_some_and(|heals| heals <= at)
+                {
+                    continue;
+                }
+                let (clock, forgets) = (self.clock.clone(), fault.forgets == Some(true));
+                let (carrier, gateway) = (self.carrier.clone(), self.gateway.clone());
+                background(async move {
+                    clock.sleep_until(at).await;
+                    match site {
+                        Site::Messenger => {
+                            gateway.injector().note_fired(place);
+                            forgets.then(|| gateway.forget());
+                        }
+                        _ => {
+                            carrier.injector().note_fired(place);
+                            forgets.then(|| carrier.forget());
+                        }
+                    }
+                });
+            }
+        }
     }
 
     fn way_to_broker(&self, number: u32) -> Postman {

@@ -64,7 +64,7 @@ fn at_call(call: &CallPlace, nodes: usize) -> Vec<Single> {
             Target::Call => variants(kind),
             Target::Connection => vec![Fault::new(kind)],
             Target::Node => falls(kind, nodes),
-            Target::Store | Target::Queue => Vec::new(),
+            Target::Store | Target::Queue | Target::Server => Vec::new(),
         };
         singles.extend(of_kind.into_iter().map(|fault| addressed(fault, call)));
     }

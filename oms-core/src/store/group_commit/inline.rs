@@ -1,12 +1,12 @@
 //! The first waiter runs the batch: no thread, so that one seed gives one history.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clockwork::BoxFuture;
 use rusqlite::Connection;
 
 use super::{Access, Job, Queue, Reply, Watch, run, undo};
-use crate::store::sqlite::{SharedDatabase, failure};
+use crate::store::sqlite::{Room, SharedDatabase, failure};
 use crate::store::{Error, Result};
 
 /// Where a simulator may let others run, or kill the caller: awaited before and after each job.
@@ -23,6 +23,7 @@ pub(in crate::store) struct Inline {
     database: SharedDatabase,
     point: SchedulingPoint,
     watch: Watch,
+    room: Mutex<Room>,
 }
 
 impl Inline {
@@ -30,8 +31,9 @@ impl Inline {
         database: SharedDatabase,
         point: SchedulingPoint,
         watch: Watch,
+        room: Room,
     ) -> Inline {
-        Inline { queue: Queue::default(), database, point, watch }
+        Inline { queue: Queue::default(), database, point, watch, room: Mutex::new(room) }
     }
 
     /// Puts `job` in the queue and sees to it that it is run.
@@ -79,6 +81,7 @@ impl Inline {
         let database = self.database.lock();
         // Left open only by a job that panicked.
         undo(&database);
+        self.room.lock().unwrap_or_else(PoisonError::into_inner).look(&database);
         run(&database, self.queue.take(), Access::Write, &self.watch);
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::env::NullObserver;
+use crate::store::sqlite::Room;
 use crate::store::sqlite::failure::Failure;
 use clockwork::{DrillClock, Timestamp};
 use rusqlite::Connection;
@@ -115,7 +116,8 @@ fn a_batch_takes_so_many_and_leaves_the_rest_in_order() {
 
 #[tokio::test]
 async fn a_worker_survives_a_job_that_panics() {
-    let worker = Worker::start("test", database(), Access::Write, watch()).unwrap();
+    let room = Room::new(None);
+    let worker = Worker::start("test", database(), Access::Write, watch(), room).unwrap();
     let (job, answer) =
         Job::new("panic", |_: &Connection| -> failure::Result<()> { panic!("a bug") });
     let answer = worker.execute("panic", job, answer).await;

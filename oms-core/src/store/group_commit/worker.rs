@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 
 use super::{Access, Job, Queue, Reply, Watch, run, undo};
+use crate::store::sqlite::Room;
 use crate::store::{Error, Result};
 
 /// A connection on a thread of its own. Dropping it finishes what waits.
@@ -25,12 +26,13 @@ impl Worker {
         db: Connection,
         access: Access,
         watch: Watch,
+        mut room: Room,
     ) -> std::io::Result<Worker> {
         let queue = Arc::new(Queue::default());
         let own = queue.clone();
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || serve(&own, &db, access, &watch))?;
+            .spawn(move || serve(&own, &db, access, &watch, &mut room))?;
         Ok(Worker { queue, thread: Some(thread) })
     }
 
@@ -47,12 +49,13 @@ impl Worker {
     }
 }
 
-fn serve(queue: &Queue, db: &Connection, access: Access, watch: &Watch) {
+fn serve(queue: &Queue, db: &Connection, access: Access, watch: &Watch, room: &mut Room) {
     loop {
         let jobs = queue.wait();
         if jobs.is_empty() {
             return;
         }
+        room.look(db);
         // A panic is a bug of one use case; the service and its other use cases go on.
         let work = AssertUnwindSafe(|| run(db, jobs, access, watch));
         if std::panic::catch_unwind(work).is_err() {

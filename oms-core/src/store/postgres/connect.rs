@@ -61,6 +61,21 @@ fn settings(url: &str, options: &Options) -> store::Result<PgConnectOptions> {
     ]))
 }
 
+/// Ends every other connection to the database at `url`, as an operator might, and says how many
+/// there were. Whoever had one may open another.
+///
+/// # Errors
+/// [`Error`] when the server cannot be reached, or its user may not do that.
+pub async fn end_connections(url: &str, options: &Options) -> store::Result<u64> {
+    const END: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE datname = current_database() AND backend_type = 'client backend'
+          AND pid <> pg_backend_pid()";
+    let failed = |error| before_commit(&error, "end-connections");
+    let mut db = settings(url, options)?.connect().await.map_err(failed)?;
+    let ended: i64 = sqlx::query_scalar(END).fetch_one(&mut db).await.map_err(failed)?;
+    Ok(ended.unsigned_abs())
+}
+
 /// Somebody else's lock on every table that is written, given back when dropped.
 pub struct WriteLock {
     /// Its end ends the transaction that holds the lock.
