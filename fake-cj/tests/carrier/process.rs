@@ -89,3 +89,40 @@ fn a_wrong_setting_ends_the_process_with_2_and_names_its_place() {
     assert_eq!(ended.status.code(), Some(2), "{errors}");
     assert!(errors.contains("line 2") && errors.contains("ban_aftr"), "{errors}");
 }
+
+#[tokio::test]
+async fn a_carrier_that_is_killed_knows_what_it_did_and_forgets_only_what_it_is_told_to() {
+    let file = std::env::temp_dir().join(format!("fake-cj-state-{}", std::process::id()));
+    let state = file.display().to_string();
+    // A thousand times as fast: a token may be asked for once a second.
+    let clock = "2026-11-21T10:15:00+09:00@2026-11-21T10:15:00+09:00x1000";
+    let arguments = ["--state", state.as_str(), "--clock", clock];
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = json!({ "DATA": { "CUST_ID": "30000001", "BIZ_REG_NUM": "1234567890" } });
+    let token = async |process: &Process| -> String {
+        let asked = client.post(process.url("api", "/ReqOneDayToken")).json(&ask).send().await;
+        let answer: Value = asked.unwrap().json().await.unwrap();
+        answer["DATA"]["TOKEN_NUM"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    };
+    let ledger = async |process: &Process| -> fake_cj::Ledger {
+        let asked = client.get(process.url("admin", "/ledger")).send().await;
+        asked.unwrap().json().await.unwrap()
+    };
+    let first = Process::start(&arguments);
+    let issued = token(&first).await;
+    // Dropping it kills it.
+    let before = ledger(&first).await;
+    drop(first);
+    let second = Process::start(&arguments);
+    assert_eq!(ledger(&second).await, before);
+    assert_eq!(token(&second).await, issued, "the same day's token");
+    client.post(second.url("admin", "/forget")).send().await.unwrap();
+    drop(second);
+    let third = Process::start(&arguments);
+    assert_ne!(token(&third).await, issued);
+    let after = ledger(&third).await;
+    assert_eq!((after.totals.tokens_issued, after.requests.len()), (2, 3));
+    let ids: Vec<u64> = after.requests.iter().map(|request| request.id).collect();
+    assert_eq!(ids, [1, 2, 3]);
+    std::fs::remove_file(&file).unwrap();
+}
