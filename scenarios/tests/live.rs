@@ -358,3 +358,13 @@ fn whoever_relies_on_an_api_that_forgets_is_convicted() {
     let fallen = promises.iter().find(|promise| promise["id"] == "no-double-shipment").unwrap();
     assert_eq!(fallen["verdict"], "violated");
 }
+
+#[test]
+fn the_eleventh_of_eleven_requests_waits_for_a_connection_on_postgres_too() {
+    let Some(url) = schema("live_pool_exhaustion") else { return };
+    let result = live(&Folder::new(), &format!("pool-exhaustion --store {url}"), 0);
+    let pool = &result["pool"];
+    assert_eq!((&pool["size"], &pool["peak"]), (&10.into(), &10.into()), "{pool}");
+    // Whoever has one may need a second, which SQLite's pool does not count.
+    assert!(pool["waited"].as_u64() >= Some(1) && pool["timed_out"].as_u64() >= Some(1), "{pool}");
+}

@@ -53,7 +53,7 @@ use super::{
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
     Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Woken, Written,
 };
-use crate::env::{Hands, TaskId, current_task};
+use crate::env::{Event, Hands, TaskId, current_task};
 use crate::member::Member;
 use crate::order::Order;
 use crate::policy::OrderPolicy;
@@ -122,7 +122,16 @@ impl PostgresStore {
         how: &'static str,
     ) -> Result<Transaction> {
         let op = parts.first().map_or("nothing", |(op, _)| op);
+        // Whoever comes in between shows as a wait too, or as none: it is a figure for a report.
+        let full = self.pool.num_idle() == 0
+            && self.pool.size() >= self.pool.options().get_max_connections();
+        let since = self.watch.clock.now();
         let begun = self.pool.begin_with(how).await;
+        if full {
+            let granted = !matches!(begun, Err(sqlx::Error::PoolTimedOut));
+            let event = Event::PoolWaited { task: current_task(), since, granted };
+            self.watch.observer.observe(self.watch.clock.now(), event);
+        }
         let open = begun.map_err(|error| before_commit(&error, op))?;
         let watch = self.watch.clone();
         for (op, task) in &parts {

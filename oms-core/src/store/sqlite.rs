@@ -105,6 +105,14 @@ pub enum Time {
 }
 
 impl Time {
+    /// How long `time` by the workers' clocks is by the machine's.
+    pub(super) fn in_real_time(&self, time: Duration) -> Duration {
+        match self {
+            Time::Server { factor } => time.div_f64(*factor),
+            Time::Callers | Time::Database(_) => time,
+        }
+    }
+
     /// A moment by the clock of a server that reads so many microseconds; `None` where it does not
     /// count.
     #[expect(

@@ -32,7 +32,7 @@ pub(super) async fn pool(url: &str, options: &Options) -> store::Result<PgPool> 
     let size = u32::try_from(options.pool_size).unwrap_or(u32::MAX);
     let pool = PgPoolOptions::new()
         .max_connections(size)
-        .acquire_timeout(options.pool_wait)
+        .acquire_timeout(options.time.in_real_time(options.pool_wait))
         .test_before_acquire(false)
         .before_acquire(|db, rested| {
             Box::pin(async move {
