@@ -11,6 +11,7 @@ pub(crate) use load::near_match;
 pub use load::{Error, load};
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -182,8 +183,12 @@ pub struct Service {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Calls {
-    /// `http://HOST:PORT`, without a path; https is not in this build.
+    /// `https://HOST:PORT`, or `http://` in front of it, without a path.
     pub url: String,
+    /// A PEM file with the authorities, one of which must have signed an https host's certificate.
+    /// Where none is named, the system's are trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// Until the connection stands.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
@@ -343,6 +348,7 @@ impl Default for Calls {
     fn default() -> Calls {
         Calls {
             url: String::new(),
+            ca_file: None,
             // Seed text: connect 3 s, read 5 s, a permit is waited for 5 s, a ban lasts 5 min.
             connect_timeout: seconds(3),
             read_timeout: seconds(5),

@@ -7,6 +7,7 @@ mod hands;
 mod observer;
 pub mod reqwest_transport;
 mod spawner;
+pub mod tls;
 mod transport;
 
 pub use hands::Hands;

@@ -34,7 +34,7 @@ impl Drill {
         let server = MockServer::start().await;
         let (mut env, recorder) = edges::env(Scripted::none(), Scripted::none());
         let connect = Duration::from_secs(30);
-        let transport = ReqwestTransport::new(&server.uri(), connect, env.clock.clone(), 1.0);
+        let transport = ReqwestTransport::new(&server.uri(), connect, env.clock.clone(), 1.0, None);
         env.carrier = Arc::new(transport.unwrap());
         let mut config = Config::default();
         config.carrier.calls.read_timeout = Duration::from_secs(30);

@@ -142,7 +142,8 @@ async fn environment(
     let observer: Arc<dyn Observer> = Arc::new(Observers(observers));
     let scale = common.clock.as_ref().map_or(1.0, |spec| spec.factor);
     let transport = |api: &'static str, calls: &Calls| -> Result<Arc<dyn Transport>, Error> {
-        ReqwestTransport::new(&calls.url, calls.connect_timeout, clock.clone(), scale)
+        let (connect, authorities) = (calls.connect_timeout, calls.ca_file.as_deref());
+        ReqwestTransport::new(&calls.url, connect, clock.clone(), scale, authorities)
             .map(|transport| -> Arc<dyn Transport> { Arc::new(transport) })
             .map_err(|source| Error::Transport { api, source })
     };

@@ -266,6 +266,7 @@ mod tests {
     fn a_variable_overrides_the_file_by_the_type_of_its_setting() {
         let config = load_env(&[
             ("OMS_CARRIER__CALLS__READ_TIMEOUT", "7s"),
+            ("OMS_CARRIER__CALLS__CA_FILE", "/etc/oms/authorities.pem"),
             ("OMS_CARRIER__BIZ_REG_NUM", "9876543210"),
             ("OMS_CARRIER__DUPLICATES", "replay"),
             ("OMS_CARRIER__CALLS__WINDOWS", "[{ calls = 5, per = \"1s\" }]"),

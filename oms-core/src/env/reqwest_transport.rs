@@ -2,10 +2,12 @@
 //!
 //! Of all that can go wrong, only two things prove that nothing was sent: the connection never
 //! stood, or hyper gave the request back without having written any of it (`canceled`). All else
-//! may hide a request that was acted on.
+//! may hide a request that was acted on. A TLS handshake belongs to the connection: while it has not
+//! succeeded, nothing was sent.
 
 use std::error::Error as _;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use clockwork::{Clock, timeout};
 use reqwest::Url;
 
+use super::tls;
 use super::{Deadlines, Hands, Transport, TransportError};
 
 /// A larger reply is not read: no reply of these APIs comes near.
@@ -32,6 +35,9 @@ pub enum Error {
     /// A factor that is no pace.
     #[error("time cannot run {0} times as fast")]
     Scale(f64),
+    /// Nobody can be trusted by these settings.
+    #[error(transparent)]
+    Trust(#[from] tls::Error),
     /// The HTTP client could not be built.
     #[error("HTTP client")]
     Client(#[source] reqwest::Error),
@@ -51,7 +57,9 @@ impl fmt::Debug for ReqwestTransport {
 }
 
 impl ReqwestTransport {
-    /// The way to `base`, `http://HOST[:PORT]`.
+    /// The way to `base`, `http://HOST[:PORT]` or `https://HOST[:PORT]`. The certificate of an https
+    /// host must be signed by one of the `authorities` in that PEM file; where none is named, by one
+    /// that the system trusts.
     ///
     /// Overall deadline and read time-out of each call run on `clock`. reqwest times the connect
     /// by itself, once for all calls and in real time: `connect` is `scale` times as long as the
@@ -64,8 +72,13 @@ impl ReqwestTransport {
         connect: Duration,
         clock: Arc<dyn Clock>,
         scale: f64,
+        authorities: Option<&Path>,
     ) -> Result<ReqwestTransport, Error> {
         let base = checked(base)?;
+        let trust = match base.scheme() {
+            "https" => tls::trusting(authorities)?,
+            _ => tls::trusting_nobody()?,
+        };
         let connect = Duration::try_from_secs_f64(connect.as_secs_f64() / scale)
             .ok()
             .filter(|_| scale > 0.0)
@@ -74,6 +87,7 @@ impl ReqwestTransport {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
+            .tls_backend_preconfigured(trust)
             .connect_timeout(connect)
             .build()
             .map_err(Error::Client)?;
@@ -153,11 +167,8 @@ impl Transport for ReqwestTransport {
 fn checked(base: &str) -> Result<Url, Error> {
     let base = Url::parse(base).map_err(Error::Url)?;
     let alone = base.path() == "/" && base.query().is_none() && base.fragment().is_none();
-    if base.scheme() == "https" {
-        return Err(Error::Unusable("asks for https, which is not in this build"));
-    }
-    if base.scheme() != "http" || base.host_str().is_none() {
-        return Err(Error::Unusable("is no http://HOST:PORT"));
+    if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+        return Err(Error::Unusable("is no http://HOST:PORT or https://HOST:PORT"));
     }
     if !base.username().is_empty() || base.password().is_some() {
         return Err(Error::Unusable("carries a user name or password"));

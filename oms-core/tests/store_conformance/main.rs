@@ -12,6 +12,7 @@ mod isolation;
 mod members;
 mod notices;
 mod operator;
+mod over_tls;
 mod parcels;
 mod postgres;
 mod pruning;
@@ -23,6 +24,8 @@ mod support;
 mod units_of_work;
 mod waking;
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[path = "../support/edges.rs"]
 mod edges;
 

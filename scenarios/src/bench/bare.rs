@@ -133,7 +133,7 @@ fn commit(db: &Connection, group: &[Step]) -> rusqlite::Result<()> {
 /// The core's own calls, over a store that they never ask: nothing is limited.
 fn environment(config: &Config, clock: Arc<dyn Clock>) -> Result<Env, Error> {
     let transport = |url: &str, wait: Duration| -> Result<Arc<dyn Transport>, Error> {
-        let transport = ReqwestTransport::new(url, wait, clock.clone(), 1.0);
+        let transport = ReqwestTransport::new(url, wait, clock.clone(), 1.0, None);
         Ok(Arc::new(transport.map_err(|_| Error::Bare("no HTTP client"))?))
     };
     let (carrier, messenger) = (&config.carrier.calls, &config.messenger.calls);
