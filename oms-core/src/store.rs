@@ -15,11 +15,13 @@ pub mod postgres;
 mod quota;
 mod retention;
 pub mod sqlite;
+mod standing;
 mod turns;
 mod view;
 
 pub use patience::{Patience, patiently};
 pub use retention::{Page, Prune, Pruned};
+pub use standing::{Queue, Quota, Standing};
 pub use view::{Census, Filter, MemberView, NoticeView, OrderView, ParcelView, Rows, Transition};
 
 use std::fmt;
@@ -722,6 +724,9 @@ pub trait Store: Send + Sync {
 
     /// How many of each.
     async fn census(&self) -> Result<Census>;
+
+    /// What waits and what of each quota is used, at `now` by the database's clock.
+    async fn standing(&self, now: Timestamp) -> Result<Standing>;
 
     /// Everything that a judge reads.
     async fn rows(&self) -> Result<Rows>;

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Error, Format, StoreArgs};
 use crate::http::OrderBody;
 use crate::state::{NoticeState, OrderState, ParcelState, UnknownState};
-use crate::store::{Census, Filter, OrderView, Patience, patiently};
+use crate::store::{Census, Filter, OrderView, Patience, Standing, patiently};
 
 /// Orders fetched at once.
 const PAGE: usize = 500;
@@ -110,22 +110,51 @@ pub(super) async fn status(
 ) -> Result<u8, Error> {
     let store = super::open_existing(&args.store, clock.clone()).await?;
     let census = patiently(&*clock, Patience::Short, || store.census()).await?;
+    let now = clock.now();
+    let standing = patiently(&*clock, Patience::Short, || store.standing(now)).await?;
     let told = match args.format {
-        Format::Human => summed_up(&census, clock.now()),
-        Format::Json => format!("{}\n", as_json(&census)),
+        Format::Human => summed_up(&census, now) + &waiting(&standing),
+        Format::Json => format!("{}\n", as_json(&census, &standing)),
     };
     out.write_all(told.as_bytes())?;
     Ok(0)
 }
 
-fn as_json(census: &Census) -> serde_json::Value {
+fn as_json(census: &Census, standing: &Standing) -> serde_json::Value {
     json!({
         "orders": census.orders,
         "parcels": census.parcels,
         "notifications": census.notices,
         "leases": census.leases,
         "oldest_unknown": census.oldest_unknown.map(|since| since.to_string()),
+        "queues": standing.queues,
+        "quotas": standing.quotas,
     })
+}
+
+/// What waits, and what of each quota counts; nothing where nothing waits or was ever called.
+fn waiting(standing: &Standing) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    for queue in &standing.queues {
+        let (of, due) = (&queue.of, queue.due);
+        if due + queue.later + queue.leased > 0 {
+            let rest = format!("due; {} later, {} leased", queue.later, queue.leased);
+            let _ = writeln!(text, "{:<14}{of:<16}{due:>8}  {rest}", "queue");
+        }
+    }
+    for quota in &standing.quotas {
+        let (name, used) = (&quota.name, quota.of_a_second);
+        let mut rest = format!(
+            "of the last second, {} of the last minute, {} under way",
+            quota.of_a_minute, quota.under_way
+        );
+        if let Some(until) = quota.closed_until {
+            let _ = write!(rest, "; closed until {until}");
+        }
+        let _ = writeln!(text, "{:<14}{name:<16}{used:>8}  {rest}", "quota");
+    }
+    text
 }
 
 /// Only states that something is in; Korean names last, where their width does no harm.
@@ -168,6 +197,29 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::store::{Queue, Quota};
+
+    #[test]
+    fn a_status_tells_what_waits_and_until_when_a_quota_is_closed() {
+        let until = Timestamp::parse("2026-11-21T10:05:00+09:00").unwrap();
+        let queue = |of: &str, due| Queue { of: of.to_owned(), due, later: 2, leased: 1 };
+        let standing = Standing {
+            queues: vec![queue("parcels", 3)],
+            quotas: vec![Quota {
+                name: "carrier".to_owned(),
+                closed_until: Some(until),
+                under_way: 1,
+                of_a_second: 4,
+                of_a_minute: 37,
+            }],
+        };
+        let expected = "\
+queue         parcels                3  due; 2 later, 1 leased
+quota         carrier                4  of the last second, 37 of the last minute, 1 under way; \
+closed until 2026-11-21T10:05:00.000+09:00
+";
+        assert_eq!(waiting(&standing), expected);
+    }
 
     #[test]
     fn a_state_that_only_parcels_have_lists_their_orders() {

@@ -51,7 +51,7 @@ use super::turns::Turns;
 use super::{
     Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
-    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Woken, Written,
+    Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork, Woken, Written,
 };
 use crate::env::{Event, Hands, TaskId, current_task};
 use crate::member::Member;
@@ -374,6 +374,12 @@ impl Store for PostgresStore {
     async fn census(&self) -> Result<Census> {
         let mut read = self.read("census").await?;
         let done = query::census(read.db()).await;
+        read.end(done).await
+    }
+
+    async fn standing(&self, now: Timestamp) -> Result<Standing> {
+        let mut read = self.read("standing").await?;
+        let done = query::standing(read.db(), now).await;
         read.end(done).await
     }
 

@@ -53,7 +53,7 @@ use super::turns::Turns;
 use super::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
-    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
+    Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork, Written,
 };
 use crate::env::{Event, Hands, Observer, current_task};
 use crate::member::Member;
@@ -477,6 +477,10 @@ impl Store for SqliteStore {
 
     async fn census(&self) -> Result<Census> {
         self.read("census", query::census).await
+    }
+
+    async fn standing(&self, now: Timestamp) -> Result<Standing> {
+        self.read("standing", move |db| query::standing(db, now)).await
     }
 
     async fn rows(&self) -> Result<Rows> {

@@ -194,6 +194,7 @@ on_every_driver! {
     reading {
         orders_are_listed_by_id_page_by_page_and_by_state,
         a_census_counts_everything,
+        what_waits_and_what_is_used_of_a_quota_is_counted,
         rows_tell_everything_in_order,
     }
     pruning {

@@ -1,7 +1,9 @@
 //! Reads.
 
+use std::time::Duration;
+
 use oms_core::state::{NoticeState, OrderState, ParcelState};
-use oms_core::store::{Claim, Filter, Store};
+use oms_core::store::{Claim, Filter, Permits, Queue, Store, TakePermits, Window};
 
 use crate::support::{
     at, claim, ingest, intend, notice, order, parcel, sent, settle, shipped, told, unknown,
@@ -64,4 +66,36 @@ pub async fn rows_tell_everything_in_order(store: &dyn Store) {
     assert!(rows.transitions.is_sorted_by_key(|edge| edge.id));
     let born = rows.transitions.iter().filter(|edge| edge.from.is_none()).count();
     assert_eq!(born, 4 + 4 + 1, "orders, parcels, notices");
+}
+
+pub async fn what_waits_and_what_is_used_of_a_quota_is_counted(store: &dyn Store) {
+    assert_eq!(store.standing(at(0)).await.unwrap().quotas, []);
+    four(store).await;
+    let one = Claim { limit: 1, ..claim("w1", at(3)) };
+    assert_eq!(store.claim_parcels(one).await.unwrap().work.len(), 1);
+    let counts = |queue: &Queue| (queue.of.clone(), queue.due, queue.later, queue.leased);
+    let queues: Vec<_> = store.standing(at(3)).await.unwrap().queues.iter().map(counts).collect();
+    let none = ("notifications".to_owned(), 0, 0, 0);
+    assert_eq!(queues, [("parcels".to_owned(), 1, 1, 1), none]);
+
+    let take = |now, want, ended: &[_]| TakePermits {
+        quota: "carrier",
+        windows: vec![Window { calls: 10, per: Duration::from_secs(60) }],
+        want,
+        spare: 0,
+        now,
+        ahead: Duration::ZERO,
+        hold: Duration::from_secs(10),
+        ended: ended.to_vec(),
+    };
+    let Permits::Granted(grants) = store.take_permits(take(at(0), 4, &[])).await.unwrap() else {
+        panic!("four are free")
+    };
+    let ends = [(grants[0].id, at(1)), (grants[1].id, at(3))];
+    store.take_permits(take(at(3), 0, &ends)).await.unwrap();
+    store.block_quota("carrier", at(300)).await.unwrap();
+    let quota = store.standing(at(3)).await.unwrap().quotas.remove(0);
+    assert_eq!((quota.under_way, quota.of_a_second, quota.of_a_minute), (2, 3, 4));
+    assert!(quota.closed_until.is_some_and(|until| until > at(290)), "{quota:?}");
+    assert_eq!(store.standing(at(400)).await.unwrap().quotas[0].closed_until, None);
 }

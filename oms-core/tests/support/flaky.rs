@@ -11,7 +11,7 @@ use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
-    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Written,
+    Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork, Written,
 };
 
 /// Fails the first `failures` calls with `error`.
@@ -133,6 +133,10 @@ impl Store for Flaky {
 
     async fn census(&self) -> Result<Census> {
         self.answer(self.inner.census()).await
+    }
+
+    async fn standing(&self, now: Timestamp) -> Result<Standing> {
+        self.answer(self.inner.standing(now)).await
     }
 
     async fn rows(&self) -> Result<Rows> {

@@ -10,7 +10,7 @@ use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
     NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
-    Result, Row, Rows, SignedUp, Store, TakePermits, UnitOfWork, Woken, Written,
+    Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork, Woken, Written,
 };
 
 /// The use cases that a bug may replace; the others go straight through.
@@ -189,6 +189,9 @@ impl<T: Tap> Store for TappedStore<T> {
     }
     async fn census(&self) -> Result<Census> {
         self.inner.census().await
+    }
+    async fn standing(&self, now: Timestamp) -> Result<Standing> {
+        self.inner.standing(now).await
     }
     async fn rows(&self) -> Result<Rows> {
         self.inner.rows().await

@@ -13,7 +13,7 @@ use oms_core::order::Order;
 use oms_core::store::{
     Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, Lease, MemberPart, MemberView,
     NoticeKey, NoticeOutcome, NoticeWork, Operated, Operation, OrderView, ParcelOutcome,
-    ParcelWork, Permits, Prune, Pruned, Result, Row, Rows, SignedUp, Store, TakePermits,
+    ParcelWork, Permits, Prune, Pruned, Result, Row, Rows, SignedUp, Standing, Store, TakePermits,
     UnitOfWork, Written,
 };
 
@@ -340,6 +340,9 @@ impl Store for FaultyStore {
     }
     async fn census(&self) -> Result<Census> {
         self.disturbed("census", self.inner.census()).await
+    }
+    async fn standing(&self, now: Timestamp) -> Result<Standing> {
+        self.disturbed("standing", self.inner.standing(now)).await
     }
     async fn rows(&self) -> Result<Rows> {
         self.disturbed("rows", self.inner.rows()).await

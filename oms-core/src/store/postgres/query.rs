@@ -10,6 +10,7 @@ use super::failure::Result;
 use super::row::{Columns, limit};
 use crate::member::WELCOME;
 use crate::store::aggregate::by_of;
+use crate::store::standing::{self, QUEUES, QUOTAS, Standing};
 use crate::store::{
     Census, Filter, MemberView, NoticeKey, NoticeView, OrderView, ParcelView, Rows, Transition,
 };
@@ -231,6 +232,24 @@ where
         counts.insert(row.state(0)?, row.get::<i64>(1)?.unsigned_abs());
     }
     Ok(counts)
+}
+
+/// What waits, and what of each quota is used.
+pub(super) async fn standing(db: &mut PgConnection, now: Timestamp) -> Result<Standing> {
+    let counts = |row: &Columns<'_>, at: usize| -> Result<[i64; 3]> {
+        Ok([row.get(at)?, row.get(at + 1)?, row.get(at + 2)?])
+    };
+    let mut standing = Standing::default();
+    for row in sqlx::query(QUEUES).bind(now.micros()).fetch_all(&mut *db).await? {
+        let row = Columns::new(&row, "parcels");
+        standing.queues.push(standing::queue(row.text(0)?, counts(&row, 1)?));
+    }
+    for row in sqlx::query(QUOTAS).bind(now.micros()).fetch_all(&mut *db).await? {
+        let row = Columns::new(&row, "quotas");
+        let (name, until) = (row.text(0)?, row.moment(1)?);
+        standing.quotas.push(standing::quota(name, until, counts(&row, 2)?, now));
+    }
+    Ok(standing)
 }
 
 /// Everything that a judge reads.

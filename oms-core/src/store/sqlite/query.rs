@@ -9,6 +9,7 @@ use super::failure::{Failure, Result};
 use super::row::Columns;
 use crate::member::WELCOME;
 use crate::store::aggregate::by_of;
+use crate::store::standing::{self, QUEUES, QUOTAS, Standing};
 use crate::store::{
     Census, Filter, MemberView, NoticeKey, NoticeView, OrderView, ParcelView, Rows, Transition,
 };
@@ -213,6 +214,28 @@ where
         counts.insert(row.state(0)?, count(row.get(1)?));
     }
     Ok(counts)
+}
+
+/// What waits, and what of each quota is used.
+pub(super) fn standing(db: &Connection, now: Timestamp) -> Result<Standing> {
+    let counts = |row: &Columns<'_>, at: usize| -> Result<[i64; 3]> {
+        Ok([row.get(at)?, row.get(at + 1)?, row.get(at + 2)?])
+    };
+    let mut standing = Standing::default();
+    let mut statement = db.prepare_cached(QUEUES)?;
+    let mut rows = statement.query([now.micros()])?;
+    while let Some(row) = rows.next()? {
+        let row = Columns::new(row, "parcels");
+        standing.queues.push(standing::queue(row.text(0)?, counts(&row, 1)?));
+    }
+    let mut statement = db.prepare_cached(QUOTAS)?;
+    let mut rows = statement.query([now.micros()])?;
+    while let Some(row) = rows.next()? {
+        let row = Columns::new(row, "quotas");
+        let (name, until) = (row.text(0)?, row.moment(1)?);
+        standing.quotas.push(standing::quota(name, until, counts(&row, 2)?, now));
+    }
+    Ok(standing)
 }
 
 /// SQLite counts in signed numbers.
