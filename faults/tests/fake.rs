@@ -91,7 +91,7 @@ async fn a_fake_says_where_it_is_and_is_ruled_by_its_admin_address() {
     assert_eq!(first["credentials"], json!({ "customer": "C1" }));
     let url = |base: &str, path| format!("{}{path}", first[base].as_str().unwrap());
 
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     let post = async |url: String| client.post(url).send().await.unwrap().text().await.unwrap();
     assert_eq!(post(url("api", "/book")).await, "booked");
     assert_eq!(post(url("admin", "/scan")).await, "scanned");
@@ -147,4 +147,10 @@ fn wrong_flags_are_a_usage_error() {
     };
     assert_eq!(run("--explode"), ExitCode::from(2));
     assert_eq!(run("--help"), ExitCode::SUCCESS);
+}
+
+/// Another crate of the workspace calls by TLS, so that reqwest wants ciphers here as well.
+fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }

@@ -67,7 +67,9 @@ impl Shop {
     }
 }
 
+/// Another crate of the workspace calls by TLS, so that reqwest wants ciphers here as well.
 fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

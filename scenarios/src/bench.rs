@@ -19,7 +19,9 @@ mod table;
 mod usage;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use clockwork::DrillClock;
 use oms_core::order::Order;
 use serde::Serialize;
 
@@ -170,7 +172,8 @@ pub async fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Report
     let folder =
         tempfile::tempdir().map_err(|source| Error::File { path: std::env::temp_dir(), source })?;
     let server = options.server.as_deref();
-    let bench = Bench { orders: options.orders, folder: folder.path().to_owned() };
+    let clock = Arc::new(DrillClock::starting_at(Plan::healthy("bench", 1).start));
+    let bench = Bench { orders: options.orders, folder: folder.path().to_owned(), clock };
     let limit = Limit::set_up(&bench, server).await?;
     let mut lines = Vec::new();
     let mut histories = vec![0];

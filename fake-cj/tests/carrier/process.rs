@@ -39,7 +39,7 @@ async fn the_first_line_says_where_to_go_and_the_admin_api_knows_what_happened()
     let process = Process::start(&["--clock", "2026-11-21T10:15:00+09:00x1"]);
     let credentials = json!({ "cust_id": "30000001", "biz_reg_num": "1234567890" });
     assert_eq!(process.first_line["credentials"], credentials);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     let ask = json!({ "DATA": { "CUST_ID": "30000001", "BIZ_REG_NUM": "1234567890" } });
     let token = client.post(process.url("api", "/ReqOneDayToken")).json(&ask);
     let token: Value = token.send().await.unwrap().json().await.unwrap();
@@ -67,7 +67,7 @@ async fn a_banned_client_may_find_its_connection_cut() {
     std::fs::write(&file, settings).unwrap();
     let process = Process::start(&["--config", file.to_str().unwrap()]);
     std::fs::remove_file(&file).unwrap();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     let knock = || client.post(process.url("api", "/RegBook")).body("{}").send();
     assert_eq!(knock().await.unwrap().status(), 401);
     assert_eq!(knock().await.unwrap().status(), 429);
@@ -97,7 +97,7 @@ async fn a_carrier_that_is_killed_knows_what_it_did_and_forgets_only_what_it_is_
     // A thousand times as fast: a token may be asked for once a second.
     let clock = "2026-11-21T10:15:00+09:00@2026-11-21T10:15:00+09:00x1000";
     let arguments = ["--state", state.as_str(), "--clock", clock];
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     let ask = json!({ "DATA": { "CUST_ID": "30000001", "BIZ_REG_NUM": "1234567890" } });
     let token = async |process: &Process| -> String {
         let asked = client.post(process.url("api", "/ReqOneDayToken")).json(&ask).send().await;
@@ -125,4 +125,10 @@ async fn a_carrier_that_is_killed_knows_what_it_did_and_forgets_only_what_it_is_
     let ids: Vec<u64> = after.requests.iter().map(|request| request.id).collect();
     assert_eq!(ids, [1, 2, 3]);
     std::fs::remove_file(&file).unwrap();
+}
+
+/// Another crate of the workspace calls by TLS, so that reqwest wants ciphers here as well.
+fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }

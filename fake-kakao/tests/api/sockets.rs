@@ -17,7 +17,7 @@ async fn a_real_client_sends_polls_and_acknowledges() {
     let base = format!("http://{}/api/comm/v1", listener.local_addr().unwrap());
     let served = faults::serve(listener, bench.router.clone(), bench.fake.injector(), pending());
     let talked = async {
-        let client = Client::builder().no_proxy().build().unwrap();
+        let client = client();
         let key = bench.fake.credentials().api_key.reveal().to_owned();
         let send = |body: Value| {
             client
@@ -57,4 +57,10 @@ async fn a_real_client_sends_polls_and_acknowledges() {
     let ledger = bench.fake.ledger();
     assert!(ledger.messages.iter().all(|m| m.delivered_via == DeliveredVia::Alimtalk));
     assert_eq!(ledger.messages.len(), 2);
+}
+
+/// Another crate of the workspace calls by TLS, so that reqwest wants ciphers here as well.
+fn client() -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().no_proxy().build().unwrap()
 }

@@ -158,6 +158,9 @@ impl Tokens {
             reply::meaning(response, &[&self.biz_reg_num], kept_of)
         };
         let outcome = self.guard.call_under(hands, Some(permit), context, call, read).await;
+        // At once: whoever takes over from a process that dies now needs a token before all else, and
+        // would wait for the end of a hold that nobody told.
+        self.permits.hand_back().await;
         let now = self.clock.now();
         let (reason, wait) = match outcome {
             Outcome::Done(kept) => {

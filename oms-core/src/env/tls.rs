@@ -68,7 +68,10 @@ pub(super) fn trusting(authorities: Option<&Path>) -> Result<ClientConfig, Error
 }
 
 /// Settings for connections without TLS: nobody is trusted, nobody is asked.
-pub(super) fn trusting_nobody() -> Result<ClientConfig, Error> {
+///
+/// # Errors
+/// [`Error::Library`], if rustls refused its own defaults.
+pub fn trusting_nobody() -> Result<ClientConfig, Error> {
     with(RootCertStore::empty())
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clockwork::Timestamp;
+use clockwork::{Clock, Timestamp};
 use nix::sys::signal::Signal;
 use oms_core::intake;
 use oms_core::state::OrderState;
@@ -40,6 +40,8 @@ const FIRST_ID: &str = "ORC";
 pub(super) struct Bench {
     pub(super) orders: u32,
     pub(super) folder: PathBuf,
+    /// Since the bench began: what a measurement leaves in a database lies in the past of the next.
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// What one measurement brought.
@@ -75,6 +77,7 @@ impl Bench {
         // Measurements may share a database.
         plan.workload.prefix = format!("ORD-{name}");
         plan.world.patience = PATIENCE;
+        plan.start = self.clock.now();
         plan.carrier.limits = fake_cj::config::Switch::Off;
         plan.gateway.limits = fake_kakao::config::Limits::Off;
         let bound = usize::try_from(self.orders).unwrap_or(usize::MAX).saturating_mul(8);
