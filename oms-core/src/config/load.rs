@@ -118,9 +118,12 @@ fn with_variable(config: &Config, name: &str, text: &str) -> Result<Config, Stri
             None => return Err(unknown_key(level, &known)),
         };
     }
-    let known: Vec<String> = table.keys().cloned().collect();
-    let Some(value) = table.get_mut(last) else { return Err(unknown_key(last, &known)) };
-    *value = read_as(value, text)?;
+    // What is not there is a text that may be absent, or unknown to the settings, which say so.
+    let value = match table.get(last) {
+        Some(like) => read_as(like, text)?,
+        None => Value::String(text.to_owned()),
+    };
+    table.insert(last.clone(), value);
     Config::deserialize(tree).map_err(|error| with_near_match(error.message()))
 }
 
@@ -275,6 +278,8 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(config.carrier.calls.read_timeout, Duration::from_secs(7));
+        let authorities = Path::new("/etc/oms/authorities.pem");
+        assert_eq!(config.carrier.calls.ca_file.as_deref(), Some(authorities));
         assert_eq!(config.carrier.biz_reg_num, "9876543210");
         assert_eq!(config.carrier.duplicates, super::super::Duplicates::Replay);
         assert_eq!(config.carrier.calls.windows.len(), 1);

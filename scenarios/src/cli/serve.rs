@@ -16,7 +16,7 @@ use faults::admin::Evidence;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::signals::told_to_end;
+use super::signals::hear;
 use super::{Error, Format, print, runtime};
 
 #[derive(Debug, Args)]
@@ -88,11 +88,13 @@ async fn serve_until_told(args: ServeArgs) -> Result<u8, Error> {
             "credentials": { "api_key": credentials.api_key.reveal(),
                 "sender_key": credentials.sender_key, "sms_from": credentials.sms_from } },
     });
+    // Whoever has read the addresses may end it.
+    let told = hear()?;
     match args.format {
         Format::Json => print(&format!("{addresses}\n"))?,
         Format::Human => print(&format!("{addresses:#}\nCtrl-C ends and judges.\n"))?,
     }
-    told_to_end().await?;
+    told.await;
     // Nobody is left to be told.
     let _ = end.send(());
     let fired = [carrier.injector().fired(), gateway.injector().fired()].concat();

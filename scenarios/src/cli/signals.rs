@@ -23,13 +23,20 @@ pub(super) fn stop_when_told(stop: &Stop) -> Result<tokio::runtime::Runtime, Err
 
 /// Waits for Ctrl-C or SIGTERM.
 pub(super) async fn told_to_end() -> Result<(), Error> {
+    hear()?.await;
+    Ok(())
+}
+
+/// From now on Ctrl-C and SIGTERM are heard; waits for one of them.
+pub(super) fn hear() -> Result<impl Future<Output = ()>, Error> {
     let failed = |source| Error::Io { what: "signals".to_owned(), source };
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    tokio::select! {
-        biased;
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

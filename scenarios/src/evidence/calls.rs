@@ -28,6 +28,8 @@ pub struct Call {
     pub end: Option<CallEnd>,
     /// From then on it is certain that the service knows it to be over.
     pub over: Timestamp,
+    /// When its node died over it.
+    pub died: Option<Timestamp>,
 }
 
 /// How a call ended.
@@ -75,6 +77,7 @@ pub(super) fn collect(records: &[Record], plan: &Plan) -> Vec<Call> {
                     begun: record.at,
                     end: None,
                     over: record.at + deadline(plan, api),
+                    died: None,
                 });
                 let call = (record.node, *task, api.clone(), endpoint.clone(), key.clone());
                 open.insert(call, place);
@@ -93,7 +96,13 @@ pub(super) fn collect(records: &[Record], plan: &Plan) -> Vec<Call> {
                 }
             }
             What::Drill(Step::NodeCrashed | Step::NodeStarted) => {
-                open.retain(|(node, ..), _| *node != record.node);
+                open.retain(|(node, ..), place| {
+                    let lives = *node != record.node;
+                    if !lives {
+                        calls[*place].died = Some(record.at);
+                    }
+                    lives
+                });
             }
             _ => {}
         }

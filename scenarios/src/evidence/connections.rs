@@ -78,7 +78,9 @@ impl Evidence {
         let mut sums = Connections { peak: peak(&held), ..Connections::default() };
         let mut calls: BTreeMap<_, Vec<(Timestamp, Timestamp)>> = BTreeMap::new();
         for call in &self.calls {
-            let over = call.end.as_ref().map_or(call.over, |end| end.at);
+            // A new process counts its tasks anew: what the dead left is none of theirs.
+            let ended = call.end.as_ref().map(|end| end.at).or(call.died);
+            let over = ended.unwrap_or(call.over);
             calls.entry((call.node, call.task)).or_default().push((call.begun, over));
         }
         for Held { node, task, from, until } in held {
@@ -165,6 +167,17 @@ mod tests {
         let connections = evidence.connections();
         assert_eq!((connections.with_calls, connections.during_calls), (0, Duration::ZERO));
         assert_eq!(connections.longest, ms(400));
+    }
+
+    #[test]
+    fn a_call_that_the_dead_left_is_in_no_transaction_of_the_next_process() {
+        let evidence = Builder::new(1)
+            .call_begins(0, 7, "RegBook", "ORD-1/1", 100)
+            .crash(0, 200)
+            .tx(0, 7, "claim-parcels", 300, 400)
+            .evidence();
+        let connections = evidence.connections();
+        assert_eq!((connections.with_calls, connections.during_calls), (0, Duration::ZERO));
     }
 
     #[test]
