@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clockwork::Timestamp;
 use edges::{Recorder, Reply, Scripted, context, env, hands, response};
-use oms_core::call::{Brake, Call, Context, Guard, Line, Outcome, Reading, Tenure};
+use oms_core::call::{Brake, Call, Context, Guard, Line, Outcome, Permits, Reading, Tenure};
 use oms_core::config::Calls;
 use oms_core::env::{Env, Event, TransportError, scoped};
 use oms_core::store::Window;
@@ -398,4 +398,24 @@ async fn a_line_that_stays_dead_is_probed_ever_more_rarely_for_it_may_be_a_ban()
     let gaps: Vec<u64> = probed.windows(2).map(|two| two[1].since(two[0]).as_secs()).collect();
     // The order that probed last lets the next go first: that one comes a second later.
     assert_eq!(gaps[..7], [15, 30, 61, 121, 241, 481, 601], "twice a ban at most");
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_a_second_permit_that_has_run_out_no_call_goes_out() {
+    let (env, recorder) = statuses(&[]);
+    let (guard, windows) = (guard(&env), vec![Window { calls: 1, per: SECOND }]);
+    let permits = Permits::new(&env, "other", windows, calls().deadline);
+    let start = env.clock.now();
+    let fresh = permits.take(start + SECOND).await.unwrap();
+    let under = async |other| {
+        guard.call_under(&hands(), Some(other), &context(&env), request(true), read).await
+    };
+    assert_eq!(under(fresh).await, Outcome::Done(()));
+    let late = permits.take(start + SECOND * 5).await.unwrap();
+    env.clock.sleep_until(late.held_until()).await;
+    let begun = recorder.events().len();
+    let outcome = under(late).await;
+    assert!(matches!(outcome, Outcome::NotProcessed { spent: false, .. }), "{outcome:?}");
+    let told = recorder.events().into_iter().skip(begun);
+    assert!(!told.into_iter().any(|(_, event)| matches!(event, Event::CallBegin { .. })));
 }

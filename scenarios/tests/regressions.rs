@@ -209,3 +209,11 @@ fn a_ban_that_every_further_call_begins_anew_is_waited_out() {
     let found = include_str!("regressions/ban-that-each-call-begins-anew.toml");
     keeps_every_promise(&Plan::parse(found).expect("a plan"));
 }
+
+/// The store gave the second of two permits so late that the first had run out, and the call went out
+/// all the same: another process asked for a token at once.
+#[test]
+fn a_question_for_a_token_goes_out_under_no_permit_that_has_run_out() {
+    let found = include_str!("regressions/token-permit-that-a-slow-store-outlived.toml");
+    keeps_every_promise(&Plan::parse(found).expect("a plan"));
+}

@@ -174,7 +174,7 @@ impl Guard {
     ) -> Outcome<T> {
         let shared = &self.shared;
         let order = if call.for_all { None } else { context.subject() };
-        let (permit, ticket) = match shared.admit(context, order).await {
+        let (permit, ticket) = match shared.admit(context, order, other.as_ref()).await {
             Ok(admitted) => admitted,
             Err(NotNow { reason, wait }) => {
                 if let Some(other) = other {
@@ -273,6 +273,7 @@ impl Shared {
         &self,
         context: &Context,
         order: Option<u64>,
+        other: Option<&Permit>,
     ) -> Result<(Permit, Ticket), NotNow> {
         let too_late = || NotNow::new("the lease has ended", None);
         let now = self.clock.now();
@@ -288,6 +289,11 @@ impl Shared {
         if context.tenure.is_over(now) || now >= permit.held_until() {
             permit.give_back();
             return Err(too_late());
+        }
+        // The store may have been slow to give the first: what is held by then must last for a call.
+        if other.is_some_and(|other| now + self.deadlines.overall > other.held_until()) {
+            permit.give_back();
+            return Err(NotNow::new("the other permit has run out", None));
         }
         match self.breaker(|breaker| breaker.admit(now, order)) {
             Ok(ticket) => Ok((permit, ticket)),

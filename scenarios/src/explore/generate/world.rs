@@ -104,7 +104,10 @@ fn carrier(draft: &mut Draft, dice: Dice) {
     carrier.retry_after = dice.pick("retry-after", &told);
     carrier.banned_sees = dice.pick("banned", &[BannedSees::Forbidden, BannedSees::Refused]);
     carrier.ban_after = dice.pick("ban-after", &[5, 5, 3, 0]);
-    carrier.ban_extends = dice.chance("ban-extends", 0.3);
+    // A ban that nobody is told of, and that each call makes longer, is endless for whoever asks: no
+    // service can know that it must not.
+    let told = carrier.banned_sees == BannedSees::Forbidden;
+    carrier.ban_extends = told && dice.chance("ban-extends", 0.3);
     let blocked = [TokenBlockedSees::TooManyRequests, TokenBlockedSees::Failure];
     carrier.token_blocked_sees = dice.pick("token-blocked", &blocked);
     if dice.chance("short-ban", 0.5) {
