@@ -379,7 +379,8 @@ async fn wait_until_settled(
             Err(error) => return Err(Error::Database(error)),
         }
     }
-    let under_way = |fault: &&Fault| fault.kind == Kind::LateDelivery;
+    // What a stalled node does when it wakes up is judged as well.
+    let under_way = |fault: &&Fault| matches!(fault.kind, Kind::LateDelivery | Kind::Stall);
     let longest = stage.plan().faults.iter().filter(under_way).filter_map(|fault| fault.by).max();
     stage.clock.sleep(longest.unwrap_or_default() + DRAIN).await;
     Ok(())

@@ -197,6 +197,8 @@ impl Nodes {
             if let Some(mut child) = child {
                 // A process that has ended already is what is wanted.
                 let _ = child.signal(Signal::SIGTERM);
+                // One that is stalled hears of it when it goes on.
+                let _ = child.signal(Signal::SIGCONT);
                 child.ended().await;
             }
         }
