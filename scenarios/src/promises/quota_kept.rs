@@ -214,8 +214,8 @@ fn quota_of(call: &Call) -> &str {
     }
 }
 
-/// From when the other nodes could know of a block: at once, unless a fault of the store or its own
-/// death kept the node that was told from writing it down.
+/// From when the other nodes could know of a block: at once, unless a fault of the store, its own
+/// death or a stall kept the node that was told from writing it down.
 fn written(evidence: &Evidence, block: &Record) -> Timestamp {
     const WRITE: &str = "block-quota";
     let hindered = evidence.faults.iter().any(|count| {
@@ -223,7 +223,13 @@ fn written(evidence: &Evidence, block: &Record) -> Timestamp {
         let named = count.fault.endpoint.as_deref().is_none_or(|endpoint| endpoint == WRITE);
         of_store && named && count.times > 0
     });
-    if !hindered && forgotten(evidence, block) >= block.at + KNOWN_WITHIN {
+    let soon = block.at..block.at + KNOWN_WITHIN;
+    let halted = evidence.records.iter().any(|record| {
+        let what = &record.what;
+        let halts = matches!(what, What::Drill(Step::NodeCrashed | Step::NodeStalled { .. }));
+        halts && record.node == block.node && soon.contains(&record.at)
+    });
+    if !hindered && !halted {
         return block.at;
     }
     let of_node = evidence.records.iter().skip_while(|record| !std::ptr::eq(*record, block));
@@ -414,6 +420,10 @@ mod tests {
         assert_eq!(by(in_time, 0), 1, "and it had written before");
         let written = slow(told()).tx(0, 3, "block-quota", 2_000, 2_000);
         assert_eq!(by(written, 1), 1, "written in time");
+        let stalled = || told().stall(0, 1_000, 3_000);
+        assert_eq!(by(stalled(), 1), 0, "it was stalled before it could write");
+        let awake = stalled().tx(0, 3, "block-quota", 3_000, 3_000);
+        assert_eq!(by(awake, 1), 1, "and wrote when it woke up");
     }
 
     #[test]
