@@ -104,8 +104,8 @@ fn carrier(draft: &mut Draft, dice: Dice) {
     carrier.retry_after = dice.pick("retry-after", &told);
     carrier.banned_sees = dice.pick("banned", &[BannedSees::Forbidden, BannedSees::Refused]);
     carrier.ban_after = dice.pick("ban-after", &[5, 5, 3, 0]);
-    // A ban that nobody is told of, and that each call makes longer, is endless for whoever asks: no
-    // service can know that it must not.
+    // A ban that nobody is told of, and that each call makes longer, ends only for whoever has so many
+    // calls in vain that the breaker opens: a few parcels that are asked about now and then have not.
     let told = carrier.banned_sees == BannedSees::Forbidden;
     carrier.ban_extends = told && dice.chance("ban-extends", 0.3);
     let blocked = [TokenBlockedSees::TooManyRequests, TokenBlockedSees::Failure];
