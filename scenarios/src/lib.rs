@@ -7,8 +7,8 @@
 //!
 //! Then what looks for the plan that breaks a promise: [`trial`] (one run judged), [`explore`]
 //! (generated plans), [`sweep`] (every fault at every place), [`shrink`] (plans made small),
-//! [`prove`] (planted bugs are found), [`bench`] (how fast it all is). And what answers which way to use: [`strategies`] (the ways),
-//! [`compare`] (side by side), [`advise`] (the decision tree, with the evidence).
+//! [`prove`] (planted bugs are found), [`mod@bench`] (how fast it all is). And what answers which way
+//! to use: [`strategies`] (the ways), [`compare`] (side by side), [`advise`] (the decision tree, with the evidence).
 
 pub mod advise;
 pub mod bench;
