@@ -10,7 +10,8 @@ use crate::support::at;
 const SECOND: Window = Window { calls: 10, per: Duration::from_secs(1) };
 const MINUTE: Window = Window { calls: 15, per: Duration::from_secs(60) };
 
-fn take(now: Timestamp, want: u32, ended: &[(i64, Timestamp)]) -> TakePermits {
+/// Asks for permits of the carrier.
+pub fn take(now: Timestamp, want: u32, ended: &[(i64, Timestamp)]) -> TakePermits {
     TakePermits {
         quota: "carrier",
         windows: vec![SECOND],

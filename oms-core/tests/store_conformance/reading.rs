@@ -5,6 +5,7 @@ use std::time::Duration;
 use oms_core::state::{NoticeState, OrderState, ParcelState};
 use oms_core::store::{Claim, Filter, Permits, Queue, Store, TakePermits, Window};
 
+use crate::quota;
 use crate::support::{
     at, claim, ingest, intend, notice, order, parcel, sent, settle, shipped, told, unknown,
 };
@@ -79,14 +80,8 @@ pub async fn what_waits_and_what_is_used_of_a_quota_is_counted(store: &dyn Store
     assert_eq!(queues, [("parcels".to_owned(), 1, 1, 1), none]);
 
     let take = |now, want, ended: &[_]| TakePermits {
-        quota: "carrier",
         windows: vec![Window { calls: 10, per: Duration::from_secs(60) }],
-        want,
-        spare: 0,
-        now,
-        ahead: Duration::ZERO,
-        hold: Duration::from_secs(10),
-        ended: ended.to_vec(),
+        ..quota::take(now, want, ended)
     };
     let Permits::Granted(grants) = store.take_permits(take(at(0), 4, &[])).await.unwrap() else {
         panic!("four are free")
