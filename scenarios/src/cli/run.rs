@@ -103,6 +103,7 @@ pub(super) fn print_results(
     format: Format,
 ) -> Result<u8, Error> {
     let mut judged = Vec::new();
+    let mut failed = Vec::new();
     let mut codes = Vec::new();
     for result in results {
         match result {
@@ -110,7 +111,7 @@ pub(super) fn print_results(
                 codes.push(result.verdict.exit_code());
                 judged.push(result);
             }
-            Err(error) => codes.push(tell(&Error::Run(error))),
+            Err(error) => failed.push(Error::Run(error)),
         }
     }
     if !judged.is_empty() {
@@ -118,6 +119,11 @@ pub(super) fn print_results(
             Format::Human => report::human(&judged),
             Format::Json => report::json(&judged),
         })?;
+    }
+    // Last, where whoever reads a long report's end sees them.
+    codes.extend(failed.iter().map(tell));
+    if !failed.is_empty() && !judged.is_empty() {
+        eprintln!("{} of {} drills could not be run", failed.len(), failed.len() + judged.len());
     }
     Ok(exit::worst(codes))
 }
@@ -188,14 +194,18 @@ async fn live_results(
     let tell = |what: fn(&mut Progress, &str), name: &str| {
         what(&mut progress.lock().unwrap_or_else(PoisonError::into_inner), name);
     };
-    let runs = drills.into_iter().map(|Chosen { plan, file }| async move {
+    let runs = drills.into_iter().enumerate().map(|(place, Chosen { plan, file })| async move {
         tell(Progress::begins, &plan.name);
         let settings = Settings { plan_file: file, ..settings.clone() };
         let result = live_result(&plan, &settings, options, args.tries).await;
         tell(Progress::ends, &plan.name);
-        result
+        (place, result)
     });
-    futures_util::stream::iter(runs).buffered(args.jobs.get()).collect().await
+    // As they end, so that a long one holds up no others; told in their own order.
+    let runs = futures_util::stream::iter(runs).buffer_unordered(args.jobs.get());
+    let mut results: Vec<_> = runs.collect().await;
+    results.sort_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Runs a drill until it proves something, at most `tries` times.

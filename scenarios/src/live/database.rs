@@ -1,6 +1,7 @@
 //! The database of a live run: a fresh file, somebody's, or a private PostgreSQL server of the
 //! drill's own, which faults may end.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,9 @@ const USUAL_FOLDERS: &[&str] = &["/usr/lib/postgresql", "/opt/homebrew/opt"];
 /// Ports of which one is taken: below those that systems give to outgoing connections, one of which
 /// might have it while the server is down.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
+
+/// How often a server is tried to be started at first, each time on another port.
+const STARTS: usize = 3;
 
 /// Where live runs find PostgreSQL's programs. The default finds none.
 #[derive(Debug, Clone, Default)]
@@ -92,7 +96,7 @@ fn ends_connections(fault: &Fault) -> bool {
 pub(crate) struct Server {
     programs: PathBuf,
     password: String,
-    port: u16,
+    port: Port,
     running: tokio::sync::Mutex<Option<Running>>,
     state: Mutex<State>,
     /// After the server, which writes to it.
@@ -142,15 +146,22 @@ impl Server {
         let mut folder = tempfile::Builder::new();
         let folder = folder.prefix("drill-postgres-").permissions(passable).tempdir();
         let chance = entropy.fork("database", std::process::id());
-        let server = Server {
+        let mut server = Server {
             programs: programs.to_owned(),
             password: format!("{:016x}", chance.fork("password", ()).seed()),
-            port: free_port(chance),
+            port: Port::free(chance),
             running: tokio::sync::Mutex::default(),
             state: Mutex::default(),
             folder: folder.map_err(file)?,
         };
         server.make_files().map_err(file)?;
+        // Another process may take the port before the server does.
+        for _ in 1..STARTS {
+            match server.boot().await {
+                Err(_) => server.port = Port::free(chance),
+                Ok(()) => return Ok(Arc::new(server)),
+            }
+        }
         server.boot().await.map_err(Error::Child)?;
         Ok(Arc::new(server))
     }
@@ -175,7 +186,7 @@ impl Server {
 
     /// Where it is.
     pub(super) fn url(&self) -> String {
-        format!("postgres://drill:{}@127.0.0.1:{}/postgres", self.password, self.port)
+        format!("postgres://drill:{}@127.0.0.1:{}/postgres", self.password, self.port.0)
     }
 
     /// Ends it. Resolves when it is gone.
@@ -203,7 +214,7 @@ impl Server {
             "__postgres".into(),
             self.programs.clone().into(),
             self.folder.path().into(),
-            self.port.to_string().into(),
+            self.port.0.to_string().into(),
         ];
         let log = self.folder.path().join("server.log");
         let started = Child::start::<Greeting>("PostgreSQL", arguments, &[], log).await;
@@ -255,12 +266,30 @@ pub(crate) fn owner() -> Option<User> {
     known("postgres").or_else(|| known("nobody"))
 }
 
-/// A port that nobody listens on at the moment.
-fn free_port(chance: Entropy) -> u16 {
-    let span = f64::from(PORTS.end - PORTS.start);
-    let drawn = |turn: u32| PORTS.start + (chance.fork("port", turn).unit() * span) as u16;
-    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    (0..1_000).map(drawn).find(free).unwrap_or(PORTS.start)
+/// A port that nobody listened on when it was drawn, and that no other server of this process has,
+/// nor gets while this one is down.
+struct Port(u16);
+
+/// The ports of this process's servers: drills run side by side.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+impl Port {
+    fn free(chance: Entropy) -> Port {
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let span = f64::from(PORTS.end - PORTS.start);
+        let drawn = |turn: u32| PORTS.start + (chance.fork("port", turn).unit() * span) as u16;
+        let listens = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_err();
+        let free = |port: &u16| !given.contains(port) && !listens(*port);
+        let port = (0..1_000).map(drawn).find(free).unwrap_or(PORTS.start);
+        given.insert(port);
+        Port(port)
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        GIVEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
 }
 
 /// What a fault needs to happen.
@@ -313,6 +342,16 @@ pub(super) fn fired(stage: &Stage<'_>, server: Option<&Arc<Server>>) -> Vec<Fire
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_of_one_seed_have_ports_of_their_own() {
+        let chance = Entropy::new(0x5eed_9022);
+        let (one, other) = (Port::free(chance), Port::free(chance));
+        assert_ne!(one.0, other.0, "the first is not listened on yet");
+        let taken = one.0;
+        drop(one);
+        assert_eq!(Port::free(chance).0, taken, "and is free again");
+    }
 
     #[test]
     fn a_server_is_ended_only_when_it_is_our_own() {
