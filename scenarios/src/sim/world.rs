@@ -473,6 +473,9 @@ impl<'a> World<'a> {
                 continue;
             }
             looked_at = seen;
+            if self.storage.database().is_moving().map_err(Error::Database)? {
+                continue;
+            }
             let census = store.census().await.map_err(Error::Database)?;
             let settled = settled::is_settled(&census, offers.len() - refused, signing_up);
             if settled && self.broker.is_idle() {

@@ -22,17 +22,20 @@ const NEXT_PARCEL: &str =
     "SELECT due_at FROM parcels WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
 const NEXT_NOTICE: &str =
     "SELECT due_at FROM notices WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
-/// The first seller that has work, and when its oldest falls due; and the same of those after another.
+/// The first seller that has work, when its oldest falls due, and the last seller that has work; and the
+/// first two of those after another.
 type Walk = [&'static str; 2];
 const PARCELS: Walk = [
-    "SELECT seller, due_at FROM parcels
-     WHERE due_at IS NOT NULL ORDER BY seller, due_at LIMIT 1",
+    "SELECT seller, due_at, (SELECT seller FROM parcels
+                             WHERE due_at IS NOT NULL ORDER BY seller DESC LIMIT 1)
+     FROM parcels WHERE due_at IS NOT NULL ORDER BY seller, due_at LIMIT 1",
     "SELECT seller, due_at FROM parcels
      WHERE due_at IS NOT NULL AND seller > ?1 ORDER BY seller, due_at LIMIT 1",
 ];
 const NOTICES: Walk = [
-    "SELECT seller, due_at FROM notices
-     WHERE due_at IS NOT NULL ORDER BY seller, due_at LIMIT 1",
+    "SELECT seller, due_at, (SELECT seller FROM notices
+                             WHERE due_at IS NOT NULL ORDER BY seller DESC LIMIT 1)
+     FROM notices WHERE due_at IS NOT NULL ORDER BY seller, due_at LIMIT 1",
     "SELECT seller, due_at FROM notices
      WHERE due_at IS NOT NULL AND seller > ?1 ORDER BY seller, due_at LIMIT 1",
 ];
@@ -146,23 +149,26 @@ fn limit(rows: usize) -> i64 {
 
 /// The sellers whose turn it is: with something due, the one after the last that was served first.
 fn sellers(db: &Connection, walk: Walk, claim: &Claim, turn: &Turn) -> Result<Vec<String>> {
+    let Some((first, the_last)) = first_and_last(db, walk)? else { return Ok(Vec::new()) };
+    if first.0 == the_last {
+        // Where one seller has all the work, nobody else is to be looked for.
+        let found = (first.1 <= claim.now && claim.limit > 0).then_some(first.0);
+        if let Some(seller) = &found {
+            turn.set(seller.clone());
+        }
+        return Ok(found.into_iter().collect());
+    }
     let last = turn.after();
     let mut found = Vec::new();
-    let mut at = next_seller(db, walk, Some(&last))?;
-    let mut around = false;
+    let mut first = Some(first);
+    let mut at = next_seller(db, walk, &last)?;
     while found.len() < claim.limit {
-        let Some((seller, due_at)) = at else {
-            if around {
-                break;
-            }
-            around = true;
-            at = next_seller(db, walk, None)?;
-            continue;
-        };
-        if around && seller > last {
+        // Past the end it goes on with the first, once, and up to whom it began after.
+        let Some((seller, due_at)) = at.or_else(|| first.take()) else { break };
+        if first.is_none() && seller > last {
             break;
         }
-        at = next_seller(db, walk, Some(&seller))?;
+        at = next_seller(db, walk, &seller)?;
         if due_at <= claim.now {
             found.push(seller);
         }
@@ -173,17 +179,21 @@ fn sellers(db: &Connection, walk: Walk, claim: &Claim, turn: &Turn) -> Result<Ve
     Ok(found)
 }
 
-fn next_seller(
-    db: &Connection,
-    [first, after]: Walk,
-    seller: Option<&str>,
-) -> Result<Option<(String, Timestamp)>> {
-    let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    let next = match seller {
-        None => db.prepare_cached(first)?.query_row([], columns).optional()?,
-        Some(seller) => db.prepare_cached(after)?.query_row([seller], columns).optional()?,
-    };
-    Ok(next.map(|(seller, due_at)| (seller, Timestamp::from_micros(due_at))))
+/// A seller that has work, and when its oldest falls due.
+type Waiting = (String, Timestamp);
+
+fn waiting(row: &rusqlite::Row<'_>) -> rusqlite::Result<Waiting> {
+    Ok((row.get(0)?, Timestamp::from_micros(row.get(1)?)))
+}
+
+fn first_and_last(db: &Connection, [first, _]: Walk) -> Result<Option<(Waiting, String)>> {
+    let mut statement = db.prepare_cached(first)?;
+    let both = statement.query_row([], |row| Ok((waiting(row)?, row.get(2)?)));
+    Ok(both.optional()?)
+}
+
+fn next_seller(db: &Connection, [_, after]: Walk, seller: &str) -> Result<Option<Waiting>> {
+    Ok(db.prepare_cached(after)?.query_row([seller], waiting).optional()?)
 }
 
 /// The new lease on a row whose old one stands in the columns from `at` on, and the old one's end.

@@ -202,6 +202,13 @@ pub(super) fn census(db: &Connection) -> Result<Census> {
     })
 }
 
+/// Whether an order moves by itself.
+pub(super) fn is_moving(db: &Connection) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM orders
+                              WHERE state IN ('received', 'accepted', 'shipped', 'cancelling'))";
+    Ok(db.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
 fn counts<S>(db: &Connection, sql: &str, table: &'static str) -> Result<BTreeMap<S, u64>>
 where
     S: std::str::FromStr<Err: std::fmt::Display> + Ord,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use super::failure::engine_error;
-use super::{Synchronous, connect};
+use super::{Synchronous, connect, query};
 use crate::store;
 
 /// A simulator's database: cloned handles share it, and it outlives the stores of killed nodes.
@@ -94,6 +94,14 @@ impl SharedDatabase {
         in_memory.then(|| lock(&self.home.connection).total_changes())
     }
 
+    /// Whether an order is in no final state and with no operator: far less to count than in a census.
+    ///
+    /// # Errors
+    /// [`store::Error`], when the database cannot be read.
+    pub fn is_moving(&self) -> store::Result<bool> {
+        query::is_moving(&self.lock()).map_err(|failure| failure.of("is-moving"))
+    }
+
     /// The connection, for one batch.
     pub(in crate::store) fn lock(&self) -> MutexGuard<'_, Connection> {
         lock(&self.home.connection)
@@ -127,6 +135,7 @@ impl Drop for Home {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::OrderState;
 
     fn quotas(database: &SharedDatabase) -> i64 {
         database.lock().query_row("SELECT count(*) FROM quotas", [], |row| row.get(0)).unwrap()
@@ -146,6 +155,18 @@ mod tests {
             insert(&database);
             assert!(database.changes().unwrap() > before);
             assert_eq!(quotas(&database.clone()), 1, "clones share it");
+        }
+    }
+
+    #[test]
+    fn it_moves_while_an_order_neither_ended_nor_is_with_the_operator() {
+        for state in OrderState::ALL {
+            let database = SharedDatabase::fresh();
+            assert!(!database.is_moving().unwrap());
+            let sql = "INSERT INTO orders VALUES ('ORD-1', ?1, '{}', '', 0, NULL, 0, 0)";
+            database.lock().execute(sql, [state.as_str()]).unwrap();
+            let rests = state.is_final() || *state == OrderState::Attention;
+            assert_eq!(database.is_moving().unwrap(), !rests, "{state}");
         }
     }
 
