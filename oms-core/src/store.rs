@@ -18,6 +18,8 @@ pub mod sqlite;
 mod standing;
 mod turns;
 mod view;
+#[cfg(test)]
+mod way;
 
 pub use patience::{Patience, patiently};
 pub use retention::{Page, Prune, Pruned};

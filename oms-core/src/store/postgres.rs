@@ -10,9 +10,8 @@
 //! ([`Busy`]: ask again); after it, it may have ([`CommitUnknown`]: ask again too, for
 //! every write can be repeated).
 //!
-//! Read in this order: `schema.sql`, `records` (an order's rows), `claim`, `settle`, `batch`,
-//! `reports`,
-//! `operate`, `quota`, `bell`, `failure`.
+//! Read in this order: `schema.sql`, `records` (an order's rows), `ingest`, `claim`, `settle`, `batch`,
+//! `reports`, `operate`, `quota`, `bell`, `failure`.
 //!
 //! [`Busy`]: super::Error::Busy
 //! [`CommitUnknown`]: super::Error::CommitUnknown
@@ -27,10 +26,13 @@ mod ingest;
 mod members;
 mod migrate;
 mod operate;
+#[cfg(test)]
+mod plans;
 mod prune;
 mod query;
 mod quota;
 mod records;
+mod renew;
 mod reports;
 mod row;
 mod settle;
@@ -38,6 +40,7 @@ mod settle;
 pub use connect::{WriteLock, end_connections, hold_write_lock};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use clockwork::{BoxFuture, Timestamp};
@@ -62,6 +65,7 @@ use batch::Batches;
 use bell::Bell;
 use failure::{before_commit, of_commit};
 use held::HeldTransaction;
+use ingest::Intake;
 use settle::{Outcome, Step};
 
 /// Sees what others have committed, statement by statement. It does not insist on writing: a server that
@@ -79,7 +83,17 @@ pub struct PostgresStore {
     orders: Arc<dyn OrderPolicy>,
     time: Time,
     turns: Arc<Turns>,
-    batches: Arc<Batches>,
+    expected: Arc<Expected>,
+    steps: Arc<Batches<Step>>,
+    intakes: Arc<Batches<Intake>>,
+}
+
+/// Whether something is due, as far as this process knows: then a look before the claim is a round
+/// trip for nothing.
+#[derive(Default)]
+struct Expected {
+    parcels: AtomicBool,
+    notices: AtomicBool,
 }
 
 impl PostgresStore {
@@ -94,8 +108,17 @@ impl PostgresStore {
         let watch = Watch { clock: options.clock.clone(), observer: options.observer.clone() };
         let Options { clock, orders, time, .. } = options;
         let bell = Arc::new(Bell::new(clock, time.clone()));
-        let (turns, batches) = (Arc::new(Turns::default()), Arc::new(Batches::new()));
-        Ok(PostgresStore { pool, bell, watch, orders, time, turns, batches })
+        Ok(PostgresStore {
+            pool,
+            bell,
+            watch,
+            orders,
+            time,
+            turns: Arc::default(),
+            expected: Arc::default(),
+            steps: Arc::new(Batches::new()),
+            intakes: Arc::new(Batches::new()),
+        })
     }
 
     /// Ends all connections, once what is under way on them has ended.
@@ -222,10 +245,10 @@ impl Store for PostgresStore {
         rejection: Option<String>,
         now: Timestamp,
     ) -> Result<Ingested> {
-        let mut write = self.write("ingest").await?;
-        let done = ingest::ingest(write.db(), order, rejection.as_deref(), now).await;
-        let ingested = write.end(done).await?;
+        let intake = Intake { order: order.clone(), rejection, now };
+        let ingested = self.intakes.make(self, intake).await?;
         if ingested == Ingested::Created(OrderState::Accepted) {
+            self.expected.parcels.store(true, Ordering::Release);
             self.bell.ring(&self.pool).await;
         }
         Ok(ingested)
@@ -243,13 +266,18 @@ impl Store for PostgresStore {
 
     async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
         const OP: &str = "claim-parcels";
-        let nothing = claim::no_parcels(&mut *self.glance(OP).await?, claim.now).await;
-        if let Some(nothing) = nothing.map_err(|failure| failure.of(OP))? {
-            return Ok(nothing);
+        if !self.expected.parcels.load(Ordering::Acquire) {
+            let nothing = claim::no_parcels(&mut *self.glance(OP).await?, claim.now).await;
+            if let Some(nothing) = nothing.map_err(|failure| failure.of(OP))? {
+                return Ok(nothing);
+            }
         }
         let mut write = self.write(OP).await?;
         let done = claim::parcels(write.db(), &claim, &self.turns.parcels).await;
-        write.end(done).await
+        let claimed = write.end(done).await?;
+        let more = claimed.next_due.is_some_and(|due| due <= claim.now);
+        self.expected.parcels.store(more, Ordering::Release);
+        Ok(claimed)
     }
 
     async fn settle_parcel(
@@ -260,8 +288,9 @@ impl Store for PostgresStore {
     ) -> Result<Written> {
         let brings_work = brings_work(&outcome);
         let outcome = Outcome::Parcel(work.key.clone(), outcome);
-        let written = self.settle(Step { outcome, token: work.lease.token, now }).await?;
+        let written = self.steps.make(self, Step { outcome, token: work.lease.token, now }).await?;
         if written == Written::Done && brings_work {
+            self.expected.notices.store(true, Ordering::Release);
             self.bell.ring(&self.pool).await;
         }
         Ok(written)
@@ -269,13 +298,18 @@ impl Store for PostgresStore {
 
     async fn claim_notices(&self, claim: Claim) -> Result<Claimed<NoticeWork>> {
         const OP: &str = "claim-notices";
-        let nothing = claim::no_notices(&mut *self.glance(OP).await?, claim.now).await;
-        if let Some(nothing) = nothing.map_err(|failure| failure.of(OP))? {
-            return Ok(nothing);
+        if !self.expected.notices.load(Ordering::Acquire) {
+            let nothing = claim::no_notices(&mut *self.glance(OP).await?, claim.now).await;
+            if let Some(nothing) = nothing.map_err(|failure| failure.of(OP))? {
+                return Ok(nothing);
+            }
         }
         let mut write = self.write(OP).await?;
         let done = claim::notices(write.db(), &claim, &self.turns.notices).await;
-        write.end(done).await
+        let claimed = write.end(done).await?;
+        let more = claimed.next_due.is_some_and(|due| due <= claim.now);
+        self.expected.notices.store(more, Ordering::Release);
+        Ok(claimed)
     }
 
     async fn settle_notice(
@@ -285,7 +319,7 @@ impl Store for PostgresStore {
         now: Timestamp,
     ) -> Result<Written> {
         let outcome = Outcome::Notice(work.key.clone(), outcome);
-        self.settle(Step { outcome, token: work.lease.token, now }).await
+        self.steps.make(self, Step { outcome, token: work.lease.token, now }).await
     }
 
     async fn renew_leases(
@@ -294,7 +328,7 @@ impl Store for PostgresStore {
         until: Timestamp,
     ) -> Result<Vec<(Row, i64)>> {
         let mut write = self.write("renew-leases").await?;
-        let done = claim::renew(write.db(), &held, until).await;
+        let done = renew::leases(write.db(), &held, until).await;
         write.end(done).await
     }
 

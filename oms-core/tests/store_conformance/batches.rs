@@ -1,29 +1,42 @@
-//! Outcomes that are written together on PostgreSQL: many orders, one commit, and nobody fails for
-//! another's sake.
+//! What is written together on PostgreSQL, outcomes and orders that are taken in: many orders, one
+//! commit, and nobody fails for another's sake.
 
 use std::sync::{Arc, Mutex};
 
 use clockwork::{DrillClock, Timestamp};
 use futures_util::future::join_all;
 use oms_core::env::{Event, Observer};
+use oms_core::order::Order;
 use oms_core::state::{OrderState, ParcelState};
 use oms_core::store::sqlite::Options;
-use oms_core::store::{ParcelOutcome, ParcelWork, Store, Written};
+use oms_core::store::{Ingested, ParcelOutcome, ParcelWork, Store, Written};
 
 use crate::postgres::Database;
-use crate::support::{at, ingest, intent, order_state, parcel_states, parcels, walked};
+use crate::support::{at, ingest, intent, order, order_state, parcel_states, parcels, walked};
 
 const ORDERS: usize = 12;
 
-/// How many transactions of steps began at once, each time.
-#[derive(Default)]
-struct Runs(Mutex<Vec<usize>>);
+/// How many transactions of one use case began at once, each time.
+struct Runs {
+    op: &'static str,
+    runs: Mutex<Vec<usize>>,
+}
+
+impl Runs {
+    fn of(op: &'static str) -> Arc<Runs> {
+        Arc::new(Runs { op, runs: Mutex::default() })
+    }
+
+    fn longest(&self) -> Option<usize> {
+        self.runs.lock().unwrap().iter().max().copied()
+    }
+}
 
 impl Observer for Runs {
     fn observe(&self, _at: Timestamp, event: Event) {
-        let mut runs = self.0.lock().unwrap();
+        let mut runs = self.runs.lock().unwrap();
         match event {
-            Event::TxBegin { op, .. } if op == "settle-parcel" => match runs.last_mut() {
+            Event::TxBegin { op, .. } if op == self.op => match runs.last_mut() {
                 Some(run) => *run += 1,
                 None => runs.push(1),
             },
@@ -42,7 +55,7 @@ async fn claimed(store: &dyn Store) -> Vec<ParcelWork> {
 #[tokio::test]
 async fn steps_of_one_moment_share_a_commit() {
     let Some(database) = Database::fresh().await else { return };
-    let runs = Arc::new(Runs::default());
+    let runs = Runs::of("settle-parcel");
     let options = Options::new(Arc::new(DrillClock::starting_at(at(0))), runs.clone());
     let store = database.store_with(options).await;
     let work = claimed(&store).await;
@@ -51,7 +64,7 @@ async fn steps_of_one_moment_share_a_commit() {
         assert_eq!(written.unwrap(), Written::Done);
     }
     // The first two find nobody before them; what waits behind them goes together.
-    let longest = runs.0.lock().unwrap().iter().max().copied();
+    let longest = runs.longest();
     assert!(longest >= Some(ORDERS - 2), "{longest:?}");
     let book = |work| store.settle_parcel(work, ParcelOutcome::Booked, at(1));
     for written in join_all(work.iter().map(book)).await {
@@ -98,4 +111,41 @@ async fn a_step_that_fails_or_is_fenced_takes_no_other_with_it() {
         let states = parcel_states(&store, &work[place].key.order).await;
         assert_eq!(states, [ParcelState::Planned], "nothing of it is written");
     }
+}
+
+#[tokio::test]
+async fn orders_taken_in_at_one_moment_share_a_commit() {
+    let Some(database) = Database::fresh().await else { return };
+    let runs = Runs::of("ingest");
+    let options = Options::new(Arc::new(DrillClock::starting_at(at(0))), runs.clone());
+    let store = database.store_with(options).await;
+    ingest(&store, "ORD-03", 1).await;
+    ingest(&store, "ORD-04", 1).await;
+    let offered: Vec<Order> = (0..ORDERS)
+        // One is known under other content.
+        .map(|number| order(&format!("ORD-{number:02}"), if number == 4 { 1 } else { 2 }))
+        .collect();
+    let rejection = |place: usize| (place == 5).then(|| "no such street".to_owned());
+    let take_in = |(place, order)| store.ingest(order, rejection(place), at(1));
+    let taken_in = join_all(offered.iter().enumerate().map(take_in)).await;
+    for (place, ingested) in taken_in.into_iter().enumerate() {
+        let expected = match place {
+            3 => Ingested::Conflict,
+            4 => Ingested::Same(OrderState::Accepted),
+            5 => Ingested::Created(OrderState::Rejected),
+            _ => Ingested::Created(OrderState::Accepted),
+        };
+        assert_eq!(ingested.unwrap(), expected, "{place}");
+        let parcels = match place {
+            3 | 4 => 1,
+            5 => 0,
+            _ => 2,
+        };
+        let id = &offered[place].id;
+        assert_eq!(parcel_states(&store, id).await, vec![ParcelState::Planned; parcels]);
+        let way = if place == 5 { "rejected" } else { "accepted" };
+        assert_eq!(walked(&store, id).await, ["received", way]);
+    }
+    let longest = runs.longest();
+    assert!(longest >= Some(ORDERS - 2), "{longest:?}");
 }

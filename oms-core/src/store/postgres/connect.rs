@@ -19,6 +19,19 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// process does not keep its locks.
 const HANGS_AT_MOST: Duration = Duration::from_secs(60);
 
+/// Everything of an order's life is found by its key, a few rows of many. A planner that has no
+/// statistics yet (a new database, the first minute of a flood) reads whole tables instead, and keeps
+/// such a plan while they grow; one that has them makes a new plan for each list of keys, which takes
+/// longer than to run it. So plans are made once, and always go by an index where there is one.
+const BY_KEYS: [(&str, &str); 5] = [
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    // It takes a table without an index for an endless one, and compiles for it.
+    ("jit", "off"),
+];
+
 /// A pool of connections to the database at `url`, made and migrated if need be.
 pub(super) async fn pool(url: &str, options: &Options) -> store::Result<PgPool> {
     const OP: &str = "open";
@@ -55,7 +68,7 @@ fn settings(url: &str, options: &Options) -> store::Result<PgConnectOptions> {
         Some(_) => settings,
         None => settings.application_name("oms"),
     };
-    Ok(settings.options([
+    Ok(settings.options(BY_KEYS).options([
         ("lock_timeout", millis(options.busy_wait)),
         ("idle_in_transaction_session_timeout", millis(HANGS_AT_MOST)),
     ]))

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use clockwork::Timestamp;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+use sqlx::postgres::{PgArguments, Postgres};
+use sqlx::query::Query;
 
 use super::failure::{Failure, Result};
 use super::row::{Columns, micros, plain};
@@ -236,7 +238,7 @@ pub(super) async fn save_all(
                lease_worker = excluded.lease_worker, lease_token = excluded.lease_token,
                lease_until = excluded.lease_until, settled = excluded.settled";
     let (mut orders, mut parcels, mut notices) = (Vec::new(), Vec::new(), Vec::new());
-    let mut edges: Vec<(i64, &Edge)> = Vec::new();
+    let mut edges: Vec<(Timestamp, &Edge)> = Vec::new();
     for (aggregate, now) in changed {
         let order = &aggregate.order;
         orders.extend(order.changed.then(|| order_json(order, *now)));
@@ -244,30 +246,16 @@ pub(super) async fn save_all(
         parcels.extend(changed.map(|parcel| parcel_json(&order.id, parcel)));
         let changed = aggregate.notices.iter().filter(|notice| notice.changed);
         notices.extend(changed.map(|notice| notice_json(&order.id, notice)));
-        edges.extend(aggregate.walked().iter().map(|edge| (now.micros(), edge)));
+        edges.extend(aggregate.walked().iter().map(|edge| (*now, edge)));
     }
     if orders.is_empty() && parcels.is_empty() && notices.is_empty() && edges.is_empty() {
         return Ok(());
     }
-    let column = |of: fn(&Edge) -> &str| edges.iter().map(|(_, edge)| of(edge)).collect();
-    let [entities, keys, to, by]: [Vec<&str>; 4] = [
-        column(|edge| edge.entity),
-        column(|edge| &edge.key),
-        column(|edge| edge.to),
-        column(|edge| by_name(edge.by)),
-    ];
-    sqlx::query(SAVE)
+    let query = sqlx::query(SAVE)
         .bind(json!(orders).to_string())
         .bind(json!(parcels).to_string())
-        .bind(json!(notices).to_string())
-        .bind(edges.iter().map(|(at, _)| *at).collect::<Vec<i64>>())
-        .bind(entities)
-        .bind(keys)
-        .bind(edges.iter().map(|(_, edge)| edge.from).collect::<Vec<Option<&str>>>())
-        .bind(to)
-        .bind(by)
-        .execute(db)
-        .await?;
+        .bind(json!(notices).to_string());
+    Edges::of(edges).bind(query).execute(db).await?;
     Ok(())
 }
 
@@ -331,25 +319,57 @@ fn notice_json(order: &str, notice: &Notice) -> Value {
     })
 }
 
-/// Logs walked edges in their order.
+/// Walked edges, column by column, as `unnest` takes them.
+#[derive(Default)]
+pub(super) struct Edges<'e> {
+    at: Vec<i64>,
+    entities: Vec<&'e str>,
+    keys: Vec<&'e str>,
+    from: Vec<Option<&'e str>>,
+    to: Vec<&'e str>,
+    by: Vec<&'e str>,
+}
+
+impl<'e> Edges<'e> {
+    pub(super) fn of(edges: impl IntoIterator<Item = (Timestamp, &'e Edge)>) -> Edges<'e> {
+        let mut columns = Edges::default();
+        for (at, edge) in edges {
+            columns.at.push(at.micros());
+            columns.entities.push(edge.entity);
+            columns.keys.push(&edge.key);
+            columns.from.push(edge.from);
+            columns.to.push(edge.to);
+            columns.by.push(by_name(edge.by));
+        }
+        columns
+    }
+
+    /// Six values, in the order of the columns of `transitions`.
+    pub(super) fn bind<'q>(
+        self,
+        query: Query<'q, Postgres, PgArguments>,
+    ) -> Query<'q, Postgres, PgArguments> {
+        query
+            .bind(self.at)
+            .bind(self.entities)
+            .bind(self.keys)
+            .bind(self.from)
+            .bind(self.to)
+            .bind(self.by)
+    }
+}
+
+/// Logs edges that were walked at `at`, in their order.
 pub(super) async fn log(db: &mut PgConnection, at: Timestamp, edges: &[Edge]) -> Result<()> {
     if edges.is_empty() {
         return Ok(());
     }
     let sql = "INSERT INTO transitions (at, entity, key, from_state, to_state, walked_by)
-               SELECT $1, entity, key, from_state, to_state, walked_by
-               FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-                    WITH ORDINALITY AS e (entity, key, from_state, to_state, walked_by, place)
+               SELECT at, entity, key, from_state, to_state, walked_by
+               FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+                    WITH ORDINALITY AS e (at, entity, key, from_state, to_state, walked_by, place)
                ORDER BY place";
-    let column = |of: fn(&Edge) -> &str| edges.iter().map(of).collect::<Vec<&str>>();
-    sqlx::query(sql)
-        .bind(at.micros())
-        .bind(column(|edge| edge.entity))
-        .bind(column(|edge| &edge.key))
-        .bind(edges.iter().map(|edge| edge.from).collect::<Vec<Option<&str>>>())
-        .bind(column(|edge| edge.to))
-        .bind(column(|edge| by_name(edge.by)))
-        .execute(db)
-        .await?;
+    let edges = Edges::of(edges.iter().map(|edge| (at, edge)));
+    edges.bind(sqlx::query(sql)).execute(db).await?;
     Ok(())
 }
