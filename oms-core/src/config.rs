@@ -177,6 +177,16 @@ pub struct Service {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub pool_wait: Duration,
+    /// A service that is told to end (SIGTERM) has so long to answer the requests and to finish the
+    /// steps that are under way. What is not finished by then is handed back, which takes two seconds
+    /// more at most. The default leaves room for that within the 30 s after which most supervisors kill.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub shutdown_within: Duration,
+    /// Where traces go: the collector's address for OTLP over HTTP, `http://HOST:PORT` or `https://`,
+    /// without a path. Where none is named, no traces are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<String>,
 }
 
 /// How calls to one API are made.
@@ -340,6 +350,9 @@ impl Default for Service {
             body_bytes_max: 64 * 1024,
             pool_size: 10,
             pool_wait: seconds(30),
+            // Kubernetes kills after 30 s, Docker's compose files are mostly set to the same.
+            shutdown_within: seconds(25),
+            otlp: None,
         }
     }
 }

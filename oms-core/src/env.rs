@@ -11,7 +11,7 @@ pub mod tls;
 mod transport;
 
 pub use hands::Hands;
-pub use observer::{Event, NullObserver, Observer};
+pub use observer::{Event, NullObserver, Observer, Progress};
 pub use reqwest_transport::ReqwestTransport;
 pub use spawner::{Spawner, TaskId, TokioSpawner, current_task, scoped};
 pub use transport::{Deadlines, Transport, TransportError};

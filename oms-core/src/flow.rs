@@ -19,7 +19,7 @@ use clockwork::Timestamp;
 use crate::call::{Backoff, Context};
 use crate::carrier::Carrier;
 use crate::config::Config;
-use crate::env::{Env, Hands};
+use crate::env::{Env, Hands, Progress};
 use crate::messenger::Messenger;
 use crate::state::ParcelState;
 use crate::store::{ParcelWork, Row, Tries};
@@ -48,6 +48,18 @@ pub enum Step {
     Lost,
 }
 
+impl Step {
+    /// Its name in traces.
+    const fn name(self) -> &'static str {
+        match self {
+            Step::Moved => "moved",
+            Step::Rested => "rested",
+            Step::PutBack => "put-back",
+            Step::Lost => "lost",
+        }
+    }
+}
+
 impl Flow {
     /// The steps of one process.
     pub fn new(env: Env, config: Arc<Config>) -> Flow {
@@ -61,6 +73,11 @@ impl Flow {
         self.leases.keep(&self.env, self.config.service.lease).await;
     }
 
+    /// Cuts the steps short that are under way: each writes what is known, and so gives its lease back.
+    pub fn cut_short(&self) {
+        self.leases.cut_short();
+    }
+
     /// Gives back all permits that this process holds, before it ends.
     pub async fn hand_back(&self) {
         self.carrier.hand_back().await;
@@ -70,19 +87,44 @@ impl Flow {
     /// One step on a parcel.
     pub async fn step_parcel(&self, hands: &Hands, work: ParcelWork) -> Step {
         let _held = self.leases.hold(Row::Parcel(work.key.clone()), &work.lease);
-        match work.state {
-            ParcelState::Planned => self.plan(hands, work).await,
-            ParcelState::Intended => self.book(hands, work).await,
-            ParcelState::Unknown => self.reconcile(hands, work).await,
-            ParcelState::Cancelling => self.call_back(hands, work).await,
+        let name = match work.state {
+            ParcelState::Planned => "plan",
+            ParcelState::Intended => "book",
+            ParcelState::Unknown => "reconcile",
+            ParcelState::Cancelling => "call-back",
             ParcelState::Booked
             | ParcelState::Refused
             | ParcelState::Cancelled
             | ParcelState::Attention => {
                 tracing::error!(parcel = %work.key, state = %work.state, "claimed a resting parcel");
-                Step::Lost
+                return Step::Lost;
             }
-        }
+        };
+        self.begins(name, &work);
+        let step = match work.state {
+            ParcelState::Planned => self.plan(hands, work).await,
+            ParcelState::Intended => self.book(hands, work).await,
+            ParcelState::Unknown => self.reconcile(hands, work).await,
+            _ => self.call_back(hands, work).await,
+        };
+        self.ends(step);
+        step
+    }
+
+    /// Tells that the running task begins `step` on a parcel.
+    fn begins(&self, step: &'static str, work: &ParcelWork) {
+        let (about, what) = (work.key.order.as_str(), &work.key);
+        let (attempt, rounds) = (work.attempts + 1, work.rounds);
+        self.tell(&Progress::Begun { step, about, what, attempt, rounds });
+    }
+
+    /// Tells what the step of the running task came to.
+    fn ends(&self, step: Step) {
+        self.tell(&Progress::Ended { came_to: step.name() });
+    }
+
+    fn tell(&self, progress: &Progress<'_>) {
+        self.env.observer.progress(self.now(), progress);
     }
 
     fn now(&self) -> Timestamp {

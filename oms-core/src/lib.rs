@@ -3,7 +3,8 @@
 //! Read in this order: [`state`] (what can happen), [`store`] (what is kept), [`mod@env`] (how the
 //! world is reached), [`call`] (how an external call is made), [`carrier`] and [`messenger`] (which
 //! calls), [`flow`] (one step of work each), [`service`] (who takes the steps), [`http`] and
-//! [`intake`] (how orders and members come in), [`cli`].
+//! [`intake`] (how orders and members come in), [`traces`] (what becomes of an order, for people who look
+//! at it elsewhere), [`cli`].
 
 pub mod call;
 pub mod carrier;
@@ -22,3 +23,4 @@ pub mod service;
 pub mod state;
 pub mod store;
 pub mod telemetry;
+pub mod traces;

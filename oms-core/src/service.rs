@@ -13,15 +13,19 @@ use crate::env::{Env, Event, Hands};
 use crate::flow::{Flow, Step};
 use crate::store::{Claim, Claimed, NoticeWork, ParcelWork, Result};
 
+/// Steps that were cut short have so long to write what is known of them.
+const HAND_BACK: Duration = Duration::from_secs(2);
+
 /// Whoever takes the steps of a process: [`Service`], or what a drill runs in its place.
 #[async_trait]
 pub trait Workers: Send + Sync {
     /// Something new is in the database: look at once.
     fn wake(&self);
 
-    /// Takes no further step and waits until those under way have ended, at most for as long as
-    /// one may take; then gives back what others may use.
-    async fn stop(&self);
+    /// Takes no further step and waits until those under way have ended, at most for `within`; hands
+    /// back the rest, and gives back what others may use. How many steps could not be handed back: of
+    /// those the leases end by themselves.
+    async fn stop(&self, within: Duration) -> usize;
 }
 
 /// A running service. Dropping it does not stop its tasks; [`Workers::stop`] does.
@@ -37,6 +41,8 @@ struct Shared {
     parcels: Lane,
     notices: Lane,
     stopping: AtomicBool,
+    /// Dispatchers that may still begin a step.
+    dispatching: AtomicUsize,
 }
 
 /// The work that goes to one API.
@@ -67,6 +73,7 @@ impl Service {
             parcels: Lane::new(config.carrier.calls.at_once),
             notices: Lane::new(config.messenger.calls.at_once),
             stopping: AtomicBool::new(false),
+            dispatching: AtomicUsize::new(2),
             env,
             config,
         });
@@ -90,16 +97,18 @@ impl Workers for Service {
         self.shared.wake();
     }
 
-    async fn stop(&self) {
+    async fn stop(&self, within: Duration) -> usize {
         let shared = &self.shared;
         shared.stopping.store(true, Ordering::Release);
         shared.wake();
-        let clock = &shared.env.clock;
-        let deadline = clock.now() + shared.longest_step();
-        while shared.busy() > 0 && clock.now() < deadline {
-            clock.sleep(Duration::from_millis(20)).await;
+        let mut busy = shared.wait_for_steps(within).await;
+        if busy > 0 {
+            tracing::warn!(steps = busy, "not finished in time: handed back");
+            shared.flow.cut_short();
+            busy = shared.wait_for_steps(HAND_BACK).await;
         }
         shared.flow.hand_back().await;
+        busy
     }
 }
 
@@ -109,15 +118,20 @@ impl Shared {
         self.notices.wake.notify_one();
     }
 
+    /// Steps under way, and dispatchers whose claim may bring more: what it took is worked on.
     fn busy(&self) -> usize {
-        self.parcels.busy.load(Ordering::Acquire) + self.notices.busy.load(Ordering::Acquire)
+        let steps = [&self.parcels.busy, &self.notices.busy, &self.dispatching];
+        steps.into_iter().map(|count| count.load(Ordering::Acquire)).sum()
     }
 
-    /// Two calls, each after a wait for its permit.
-    fn longest_step(&self) -> Duration {
-        let calls = [&self.config.carrier.calls, &self.config.messenger.calls];
-        let longest = calls.into_iter().map(|calls| calls.deadline + calls.permit_wait).max();
-        longest.unwrap_or_default() * 2
+    /// Waits until no step is under way, at most for `patience`; how many still are.
+    async fn wait_for_steps(&self, patience: Duration) -> usize {
+        let clock = &self.env.clock;
+        let deadline = clock.now() + patience;
+        while self.busy() > 0 && clock.now() < deadline {
+            clock.sleep(Duration::from_millis(20)).await;
+        }
+        self.busy()
     }
 
     fn stopping(&self) -> bool {
@@ -144,6 +158,7 @@ impl Shared {
             }
             self.rest(&self.parcels, next_due).await;
         }
+        self.dispatching.fetch_sub(1, Ordering::AcqRel);
     }
 
     async fn dispatch_notices(self: Arc<Shared>) {
@@ -160,6 +175,7 @@ impl Shared {
             }
             self.rest(&self.notices, next_due).await;
         }
+        self.dispatching.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// The work of a claim; an error is a claim of nothing, for the lane looks again soon.

@@ -147,8 +147,13 @@ impl NoticeKey {
 
     /// The member's id, if it is about a member.
     pub fn member(&self) -> Option<&str> {
-        self.order.strip_prefix(MEMBER_PREFIX)
+        member_of(&self.order)
     }
+}
+
+/// The member's id, if `about` names a member where it could name an order.
+pub(crate) fn member_of(about: &str) -> Option<&str> {
+    about.strip_prefix(MEMBER_PREFIX)
 }
 
 impl fmt::Display for NoticeKey {

@@ -17,7 +17,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-use crate::env::{Event, Observer};
+use crate::env::{Event, Observer, Progress};
 
 /// The variable that says what is logged: `info`, `oms_core=debug`, as `RUST_LOG` has it.
 pub const FILTER_VARIABLE: &str = "OMS_LOG";
@@ -183,6 +183,12 @@ impl Observer for Observers {
     fn observe(&self, at: Timestamp, event: Event) {
         for observer in &self.0 {
             observer.observe(at, event.clone());
+        }
+    }
+
+    fn progress(&self, at: Timestamp, progress: &Progress<'_>) {
+        for observer in &self.0 {
+            observer.progress(at, progress);
         }
     }
 }

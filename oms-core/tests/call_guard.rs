@@ -180,6 +180,46 @@ async fn a_call_is_given_up_when_its_lease_ends_and_not_when_it_is_renewed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_is_given_up_when_its_time_is_cut_short_whoever_prolongs_it() {
+    let (env, _) = env(Scripted::new(|_, _| std::future::pending()), Scripted::none());
+    let guard = guard(&env);
+    let start = env.clock.now();
+    let tenure = Tenure::until(start + SECOND * 4);
+    let context = Context { key: "ORD-1/1".to_owned(), tenure: tenure.clone() };
+    let end = async {
+        env.clock.sleep(SECOND).await;
+        tenure.cut_short();
+        tenure.prolong(start + SECOND * 5);
+    };
+    let hands = hands();
+    let call = guard.call(&hands, &context, request(true), read);
+    let (outcome, ()) = futures_util::future::join(call, end).await;
+    assert_eq!(outcome.name(), "unknown");
+    assert_eq!(env.clock.now(), start + SECOND);
+    let late = guard.call(&hands, &context, request(true), read).await;
+    assert!(matches!(late, Outcome::NotProcessed { spent: false, .. }), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_permit_whose_time_is_cut_short() {
+    let (env, _) = env(Scripted::new(|_, _| std::future::pending()), Scripted::none());
+    let guard = guard(&env);
+    let start = env.clock.now();
+    env.store.block_quota("carrier", start + SECOND * 3).await.unwrap();
+    let tenure = Tenure::until(start + SECOND * 60);
+    let context = Context { key: "ORD-1/1".to_owned(), tenure: tenure.clone() };
+    let end = async {
+        env.clock.sleep(SECOND).await;
+        tenure.cut_short();
+    };
+    let hands = hands();
+    let call = guard.call(&hands, &context, request(true), read);
+    let (outcome, ()) = futures_util::future::join(call, end).await;
+    assert!(matches!(outcome, Outcome::NotProcessed { spent: false, .. }), "{outcome:?}");
+    assert_eq!(env.clock.now(), start + SECOND);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_breaker_opens_probes_and_closes_and_costs_no_attempt() {
     let (env, recorder) = statuses(&[500; 10]);
     let guard = guard(&env);

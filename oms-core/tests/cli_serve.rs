@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::routing::post;
 use clockwork::{Clock as _, DrillClock};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oms::{arg, command, line, oms};
 use oms_core::env::Event;
 use oms_core::telemetry::HistoryLine;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Ends the process also when a test fails.
 struct Serving(Child);
@@ -163,6 +164,68 @@ async fn a_service_told_to_end_over_a_call_waits_for_its_reply_and_hands_everyth
     assert!(count("SELECT count(*) FROM permits WHERE ?1 > 0") > 0, "calls were made");
     let kept = "SELECT count(*) FROM permits WHERE ends_at > ?1";
     assert_eq!(count(kept), 0, "no permit is kept from the others");
+}
+
+/// A carrier that never answers a booking; where it is, and how many have come.
+async fn carrier_that_keeps_bookings_waiting() -> (String, Arc<AtomicUsize>) {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counted = begun.clone();
+    let success = |data: Value| {
+        axum::Json(json!({ "RESULT_CD": "S", "RESULT_DETAIL": "Success", "DATA": data }))
+    };
+    let token = json!({
+        "TOKEN_NUM": "3f0c9a52-1111-2222-3333-444455556666",
+        "TOKEN_EXPRTN_DTM": "20991231000000", "NOTICE": "",
+    });
+    let number = json!({ "INVC_NO": "650000000033" });
+    let book = move || {
+        counted.fetch_add(1, Ordering::AcqRel);
+        std::future::pending::<http::StatusCode>()
+    };
+    let router = axum::Router::new()
+        .route("/ReqOneDayToken", post(async move || success(token)))
+        .route("/ReqInvcNo", post(async move || success(number)))
+        .route("/RegBook", post(book));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (url, begun)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_finished_within_the_time_to_end_is_handed_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("oms.db");
+    let (carrier, begun) = carrier_that_keeps_bookings_waiting().await;
+    let file = folder.path().join("orders.jsonl");
+    std::fs::write(&file, [line("ORD-1"), line("ORD-2")].join("\n")).unwrap();
+    let taken = oms(&["ingest", arg(&file), "--store", arg(&store)]);
+    assert_eq!(taken.code, 0, "{taken:?}");
+    let mut command = command(&["serve", "--store", arg(&store), "--listen", "127.0.0.1:0"]);
+    command.args(["--carrier", &carrier, "--messenger", "http://127.0.0.1:1"]);
+    command.env("OMS_SERVICE__SHUTDOWN_WITHIN", "500ms");
+    command.env("OMS_CARRIER__CALLS__READ_TIMEOUT", "60s");
+    command.env("OMS_CARRIER__CALLS__DEADLINE", "60s");
+    let mut serving = Serving(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    while begun.load(Ordering::Acquire) < 2 {
+        wait(Duration::from_millis(10)).await;
+    }
+    let clock = DrillClock::from_spec(None);
+    let told = clock.now();
+    kill(Pid::from_raw(serving.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(serving.0.wait().unwrap().code(), Some(0), "all was handed back");
+    let took = clock.now().since(told);
+    let (least, most) = (Duration::from_millis(500), Duration::from_secs(4));
+    assert!(took >= least && took < most, "{took:?}");
+
+    let db = rusqlite::Connection::open(&store).unwrap();
+    let sql = "SELECT count(*) FROM parcels WHERE state = 'unknown' AND lease_worker IS NULL
+               AND sent_until >= ?1 AND due_at < ?1 + 10000000";
+    let handed_back: i64 = db.query_row(sql, [told.micros()], |row| row.get(0)).unwrap();
+    assert_eq!(handed_back, 2, "they may have been sent until then, and are soon another's");
+    let sql = "SELECT count(*) FROM permits WHERE ends_at > ?1 + 20000000";
+    let held: i64 = db.query_row(sql, [told.micros()], |row| row.get(0)).unwrap();
+    assert_eq!(held, 2, "the requests may still arrive, so their permits count on");
 }
 
 #[test]

@@ -284,7 +284,12 @@ impl Shared {
         if let Some(wait) = self.breaker(|breaker| breaker.wait(now, order)) {
             return Err(open(wait));
         }
-        let permit = self.permits.take(now + self.permit_wait).await?;
+        // One that is granted just then counts until the end of its hold; its process is about to end.
+        let permit = tokio::select! {
+            biased;
+            permit = self.permits.take(now + self.permit_wait) => permit?,
+            () = context.tenure.cut() => return Err(too_late()),
+        };
         let now = self.clock.now();
         if context.tenure.is_over(now) || now >= permit.held_until() {
             permit.give_back();

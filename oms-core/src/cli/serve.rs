@@ -16,16 +16,18 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Common, Error, Format, Rig, StoreArgs, readable};
+use super::{Common, EXIT_INTERNAL, Error, Format, Rig, StoreArgs, readable};
 use crate::config::{self, Calls, Config};
 use crate::env::{Env, Observer, ReqwestTransport, TaskId, TokioSpawner, Transport, scoped};
 use crate::http::{self, App, Metrics};
 use crate::policy::Policies;
+use crate::service::Workers;
 use crate::store::sqlite::{Options, Time};
 use crate::telemetry::{JsonlObserver, Observers};
+use crate::traces::{self, Exporter, Traces};
 
-/// Requests under way when the service is told to end have so long to end themselves.
-const GRACE: Duration = Duration::from_secs(10);
+/// When all else has ended, the collector of traces has so long to take the last of them.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -49,6 +51,9 @@ pub(super) struct ServeArgs {
     /// This process's name in leases; unique among those that share a database
     #[arg(long, value_name = "NAME", env = "OMS_WORKER_NAME")]
     worker_name: Option<String>,
+    /// Keeps traces, one an order: the collector's address for OTLP over HTTP, http://HOST:PORT
+    #[arg(long, value_name = "URL", env = "OMS_OTLP", hide_env_values = true)]
+    otlp: Option<String>,
     /// Appends what happens, as JSON lines
     #[arg(long, value_name = "FILE", hide = true)]
     history: Option<PathBuf>,
@@ -73,8 +78,13 @@ pub(super) async fn serve(
 ) -> Result<u8, Error> {
     let config = Arc::new(settings(&args)?);
     let metrics = Arc::new(Metrics::default());
-    let mut env = environment(&args, common, rig, clock, &config, metrics.clone()).await?;
+    let worker = worker_name(&args, &*clock);
+    let tracing = tracing_to(&config, common, &worker, &clock, &metrics)?;
+    let listens = tracing.as_ref().map(|tracing| tracing.traces.clone());
+    let mut env =
+        environment(&args, common, rig, clock, &config, worker, metrics.clone(), listens).await?;
     (rig.seams)(&mut env, &config);
+    let traces = tracing.map(|tracing| tracing.start(&env));
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|source| Error::Io { what: format!("listen on {}", args.listen), source })?;
@@ -87,11 +97,62 @@ pub(super) async fn serve(
         Arc::new(move || workers.wake())
     };
     tracing::info!(worker = env.worker, "serving");
+    let within = config.service.shutdown_within;
     let app = App { env: env.clone(), config, wake, metrics };
-    answer(listener, app, ending, &*env.clock).await?;
-    workers.stop().await;
-    tracing::info!(worker = env.worker, "ended");
-    Ok(0)
+    let left = answer(listener, app, ending, &*workers, &*env.clock, within).await?;
+    if let Some(traces) = traces {
+        traces.finish(&*env.clock, LAST_SPANS).await;
+    }
+    tracing::info!(worker = env.worker, left, "ended");
+    Ok(if left == 0 { 0 } else { EXIT_INTERNAL })
+}
+
+/// Traces, before there is anybody to tell of.
+struct Tracing {
+    traces: Traces,
+    exporter: Exporter,
+    collector: Arc<dyn Transport>,
+}
+
+impl Tracing {
+    /// Takes spans to the collector from now on.
+    fn start(self, env: &Env) -> Traces {
+        let (store, clock) = (env.store.clone(), env.clock.clone());
+        let sending = self.exporter.run(store, clock, self.collector);
+        env.spawner.spawn("traces", Box::pin(sending));
+        self.traces
+    }
+}
+
+/// Traces, if they are wanted.
+fn tracing_to(
+    config: &Config,
+    common: &Common,
+    worker: &str,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Tracing>, Error> {
+    let Some(url) = config.service.otlp.as_deref().filter(|url| !url.is_empty()) else {
+        return Ok(None);
+    };
+    let connect = traces::CONNECT_TIMEOUT;
+    let collector = ReqwestTransport::new(url, connect, clock.clone(), scale(common), None)
+        .map_err(|source| Error::Transport { api: "collector of traces", source })?;
+    let (traces, exporter) = traces::begin(worker, metrics.clone());
+    Ok(Some(Tracing { traces, exporter, collector: Arc::new(collector) }))
+}
+
+fn worker_name(args: &ServeArgs, clock: &dyn Clock) -> String {
+    match &args.worker_name {
+        Some(name) => name.clone(),
+        // Containers all have the same process id; they hardly start in the same microsecond.
+        None => format!("oms-{}-{}", std::process::id(), clock.now().micros()),
+    }
+}
+
+/// How many times as fast as real time runs.
+fn scale(common: &Common) -> f64 {
+    common.clock.as_ref().map_or(1.0, |spec| spec.factor)
 }
 
 /// Settings from file and environment, then from the flags.
@@ -115,32 +176,34 @@ fn settings(args: &ServeArgs) -> Result<Config, Error> {
     };
     given(&args.carrier, &mut config.carrier.calls, "carrier")?;
     given(&args.messenger, &mut config.messenger.calls, "messenger")?;
+    if let Some(url) = &args.otlp {
+        config::trim_url(config.service.otlp.insert(url.clone()));
+    }
     config.check().map_err(config::Error::Impossible)?;
     Ok(config)
 }
 
 /// The real edges.
+#[expect(clippy::too_many_arguments, reason = "it is where all of them meet")]
 async fn environment(
     args: &ServeArgs,
     common: &Common,
     rig: &Rig,
     clock: Arc<dyn Clock>,
     config: &Config,
+    worker: String,
     metrics: Arc<Metrics>,
+    traces: Option<Traces>,
 ) -> Result<Env, Error> {
-    let worker = match &args.worker_name {
-        Some(name) => name.clone(),
-        // Containers all have the same process id; they hardly start in the same microsecond.
-        None => format!("oms-{}-{}", std::process::id(), clock.now().micros()),
-    };
     let mut observers: Vec<Arc<dyn Observer>> = vec![metrics];
+    observers.extend(traces.map(|traces| -> Arc<dyn Observer> { Arc::new(traces) }));
     if let Some(path) = &args.history {
         let history = JsonlObserver::append(path, &worker)
             .map_err(|source| Error::Io { what: readable(path), source })?;
         observers.push(Arc::new(history));
     }
     let observer: Arc<dyn Observer> = Arc::new(Observers(observers));
-    let scale = common.clock.as_ref().map_or(1.0, |spec| spec.factor);
+    let scale = scale(common);
     let transport = |api: &'static str, calls: &Calls| -> Result<Arc<dyn Transport>, Error> {
         let (connect, authorities) = (calls.connect_timeout, calls.ca_file.as_deref());
         ReqwestTransport::new(&calls.url, connect, clock.clone(), scale, authorities)
@@ -180,13 +243,16 @@ fn announce(listener: &TcpListener, format: Format, out: &mut dyn Write) -> Resu
 /// tell in which of them a transaction was open.
 const FIRST_REQUEST: TaskId = 1 << 32;
 
-/// Answers requests until the process is told to end, then those that are under way.
+/// Answers requests until the process is told to end, then those that are under way, while `workers`
+/// finish their steps: both at most for `within`. How many steps were left behind.
 async fn answer(
     listener: TcpListener,
     app: App,
     mut ending: Ending,
+    workers: &dyn Workers,
     clock: &dyn Clock,
-) -> Result<(), Error> {
+    within: Duration,
+) -> Result<usize, Error> {
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let next = Arc::new(AtomicU64::new(FIRST_REQUEST));
     let router = http::router(Arc::new(app)).layer(from_fn(move |request: Request, then: Next| {
@@ -200,18 +266,21 @@ async fn answer(
     let mut server = std::pin::pin!(server);
     tokio::select! {
         biased;
-        served = &mut server => return Ok(served?),
+        served = &mut server => {
+            served?;
+            return Ok(workers.stop(within).await);
+        }
         () = ending.told() => {}
     }
-    tracing::info!("told to end");
+    tracing::info!(?within, "told to end");
     let _ = end.send(());
-    match clockwork::timeout(clock, GRACE, server).await {
-        Ok(served) => Ok(served?),
-        Err(late) => {
-            tracing::warn!(error = %late, "requests under way were cut off");
-            Ok(())
-        }
+    let requests = clockwork::timeout(clock, within, server);
+    let (served, left) = futures_util::future::join(requests, workers.stop(within)).await;
+    match served {
+        Ok(served) => served?,
+        Err(late) => tracing::warn!(error = %late, "requests under way were cut off"),
     }
+    Ok(left)
 }
 
 /// SIGTERM, or SIGINT as Ctrl-C sends it.

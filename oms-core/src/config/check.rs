@@ -112,6 +112,9 @@ impl Config {
         refuse(found, service.poll.is_zero(), "service.poll", more_than_zero);
         refuse(found, service.body_bytes_max == 0, "service.body_bytes_max", at_least_one);
         refuse(found, service.pool_size == 0, "service.pool_size", at_least_one);
+        if let Some(Err(why)) = service.otlp.as_deref().map(check_url) {
+            refuse(found, true, "service.otlp", || why.to_owned());
+        }
         // Else a database that is slow for a moment costs a worker what it works on.
         refuse(found, service.lease < Duration::from_secs(1), "service.lease", || {
             "must be at least 1s".to_owned()
@@ -220,6 +223,7 @@ mod tests {
         refused(|c| c.service.lease = Duration::from_millis(999), &["service.lease"]);
         refused(|c| c.service.poll = Duration::ZERO, &["service.poll"]);
         refused(|c| c.service.body_bytes_max = 0, &["service.body_bytes_max"]);
+        refused(|c| c.service.otlp = Some("collector:4318".to_owned()), &["service.otlp"]);
         refused(|c| c.shop.name.clear(), &["shop.name"]);
         refused(|c| c.shop.phone = "1588".to_owned(), &["shop.phone"]);
         refused(|c| c.shop.postcode = "4524".to_owned(), &["shop.postcode"]);

@@ -76,7 +76,10 @@ pub fn load(
         config = with_variable(&config, &name, &text)
             .map_err(|reason| Error::Variable { name, reason })?;
     }
-    for url in [&mut config.carrier.calls.url, &mut config.messenger.calls.url] {
+    let Config { carrier, messenger, service, .. } = &mut config;
+    for url in
+        [&mut carrier.calls.url, &mut messenger.calls.url].into_iter().chain(&mut service.otlp)
+    {
         super::trim_url(url);
     }
     config.check().map_err(Error::Impossible)?;

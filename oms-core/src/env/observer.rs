@@ -1,5 +1,7 @@
 //! What the core tells of itself: the history that promises are judged from.
 
+use std::fmt;
+
 use clockwork::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -116,10 +118,44 @@ pub enum Event {
     },
 }
 
+/// How a step of work goes on, for whoever keeps traces. It is no part of the history, it carries no
+/// personal data, and telling it costs nothing where nobody listens.
+#[derive(Clone, Copy)]
+pub enum Progress<'a> {
+    /// The running task begins a step.
+    Begun {
+        /// Which: `plan`, `book`, `notify`.
+        step: &'static str,
+        /// The order that it is for, or the member as a [`NoticeKey`] names it; empty for neither.
+        ///
+        /// [`NoticeKey`]: crate::store::NoticeKey
+        about: &'a str,
+        /// The parcel, the notification or the order that it works on.
+        what: &'a dyn fmt::Display,
+        /// Which attempt of the round it is, from 1.
+        attempt: u32,
+        /// Rounds spent before.
+        rounds: u32,
+    },
+    /// The step's outcome goes to the database.
+    Writes {
+        /// Its name.
+        outcome: &'static str,
+    },
+    /// The step is over.
+    Ended {
+        /// What it came to: `moved`, `rested`, `put-back`, `lost`, or what else its caller names.
+        came_to: &'static str,
+    },
+}
+
 /// Who is told. Called inline: an implementation must be quick and must not block.
 pub trait Observer: Send + Sync {
     /// `event` happened at `at`.
     fn observe(&self, at: Timestamp, event: Event);
+
+    /// The step of the running task has come so far at `at`. Who keeps no traces leaves it.
+    fn progress(&self, _at: Timestamp, _progress: &Progress<'_>) {}
 }
 
 /// Nobody.

@@ -37,6 +37,8 @@ impl Flow {
             return Step::Lost;
         }
         work.intent = Some(intent);
+        self.ends(Step::Moved);
+        self.begins("book", &work);
         self.book(hands, work).await
     }
 

@@ -5,6 +5,7 @@
 //! or cannot reach the database, renews nothing; then its lease ends, and with it the right to call.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ struct Shared {
     held: Mutex<BTreeMap<(Row, i64), Tenure>>,
     /// The first lease is held.
     taken: Notify,
+    /// What is begun from now on is cut short too.
+    cut: AtomicBool,
 }
 
 /// A held lease: renewed until it is dropped.
@@ -49,7 +52,11 @@ impl Leases {
         if held.is_empty() {
             self.shared.taken.notify_one();
         }
-        held.insert(key.clone(), Tenure::until(lease.until));
+        let tenure = Tenure::until(lease.until);
+        if self.shared.cut.load(Ordering::Acquire) {
+            tenure.cut_short();
+        }
+        held.insert(key.clone(), tenure);
         Held { leases: self.clone(), key }
     }
 
@@ -57,6 +64,14 @@ impl Leases {
     pub(super) fn tenure(&self, row: Row, lease: &Lease) -> Tenure {
         let held = self.shared.held().get(&(row, lease.token)).cloned();
         held.unwrap_or_else(|| Tenure::until(lease.until))
+    }
+
+    /// Cuts short what is under way: no call is begun any more, those that wait for their reply are given
+    /// up, and each step writes what that comes to.
+    pub(super) fn cut_short(&self) {
+        let held = self.shared.held();
+        self.shared.cut.store(true, Ordering::Release);
+        held.values().for_each(Tenure::cut_short);
     }
 
     /// Renews what is held, each time for `lease`, for ever.

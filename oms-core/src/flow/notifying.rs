@@ -2,7 +2,7 @@
 
 use super::{Flow, Step, after};
 use crate::call::{Backoff, Context, Outcome};
-use crate::env::Hands;
+use crate::env::{Hands, Progress};
 use crate::state::NoticeState;
 use crate::store::{NoticeOutcome, NoticeWork, Row, Tries};
 
@@ -11,6 +11,15 @@ impl Flow {
     pub async fn step_notice(&self, hands: &Hands, work: NoticeWork) -> Step {
         let row = Row::Notice(work.key.clone());
         let _held = self.leases.hold(row.clone(), &work.lease);
+        let (about, what) = (work.key.order.as_str(), &work.key);
+        let (attempt, rounds) = (work.attempts + 1, work.rounds);
+        self.tell(&Progress::Begun { step: "notify", about, what, attempt, rounds });
+        let step = self.notify(hands, row, work).await;
+        self.ends(step);
+        step
+    }
+
+    async fn notify(&self, hands: &Hands, row: Row, work: NoticeWork) -> Step {
         if let Some(reason) = self.gives_up(&work) {
             return self.settle_notice(&work, reason).await;
         }

@@ -1,8 +1,10 @@
 //! The log of what became of messages: polled, written, and only then acknowledged.
 
+use clockwork::Timestamp;
+
 use super::Flow;
 use crate::call::{Context, Outcome, Tenure};
-use crate::env::Hands;
+use crate::env::{Hands, Progress};
 
 impl Flow {
     /// Polls one batch of delivery reports. True when there may be more.
@@ -15,6 +17,14 @@ impl Flow {
         if !self.env.store.awaits_reports(since).await.unwrap_or(false) {
             return false;
         }
+        let (step, what) = ("poll-reports", &"reports");
+        self.tell(&Progress::Begun { step, about: "", what, attempt: 1, rounds: 0 });
+        let more = self.poll_one_batch(hands, now).await;
+        self.tell(&Progress::Ended { came_to: if more { "moved" } else { "rested" } });
+        more
+    }
+
+    async fn poll_one_batch(&self, hands: &Hands, now: Timestamp) -> bool {
         let context = Context {
             key: "reports".to_owned(),
             tenure: Tenure::until(now + self.config.messenger.calls.deadline * 2),

@@ -1,7 +1,7 @@
 //! Writing outcomes down, through a database that may be busy or lose its answer.
 
 use super::{Flow, Step};
-use crate::env::Event;
+use crate::env::{Event, Progress};
 use crate::store::{
     Error, NoticeOutcome, NoticeWork, ParcelOutcome, ParcelWork, Patience, Written, patiently,
 };
@@ -13,6 +13,7 @@ impl Flow {
         work: &ParcelWork,
         outcome: &ParcelOutcome,
     ) -> Option<Written> {
+        self.tell(&Progress::Writes { outcome: outcome.name() });
         // One moment for all tries: a repeated write must be the same write.
         let now = self.now();
         let store = &self.env.store;
@@ -49,6 +50,7 @@ impl Flow {
             | NoticeOutcome::Unknown { .. }
             | NoticeOutcome::NotSent { .. } => Step::PutBack,
         };
+        self.tell(&Progress::Writes { outcome: outcome.name() });
         let now = self.now();
         let store = &self.env.store;
         let written = patiently(&*self.env.clock, Patience::Long, || {

@@ -15,7 +15,7 @@ use crate::state::{NoticeState, OrderState, ParcelState};
 use crate::store::Census;
 
 /// What is counted since the process began, with the text that Prometheus shows.
-const COUNTERS: [(&str, &str); 11] = [
+const COUNTERS: [(&str, &str); 12] = [
     ("oms_http_requests_total", "Requests answered, by route."),
     ("oms_acknowledged_total", "Orders of which a caller was told that they are kept."),
     ("oms_signed_up_total", "Members of which a caller was told that they are kept."),
@@ -27,6 +27,7 @@ const COUNTERS: [(&str, &str); 11] = [
     ("oms_leases_taken_total", "Work taken over from a worker whose lease ran out."),
     ("oms_fenced_total", "Writes refused since their lease was lost."),
     ("oms_parked_total", "Orders that went to the operator."),
+    ("oms_spans_total", "Spans of traces, by what became of them: sent, or why they were dropped."),
 ];
 
 /// Counters. As an observer it counts the core's events.
@@ -43,9 +44,27 @@ impl Metrics {
         self.count("oms_http_requests_total", &labels);
     }
 
+    /// So many spans of traces were `sent`, or dropped for the reason that `fate` names.
+    pub fn spans(&self, fate: &str, spans: usize) {
+        self.add("oms_spans_total", &[("fate", fate)], u64::try_from(spans).unwrap_or(u64::MAX));
+    }
+
     fn count(&self, name: &'static str, labels: &[(&str, &str)]) {
+        self.add(name, labels, 1);
+    }
+
+    fn add(&self, name: &'static str, labels: &[(&str, &str)], more: u64) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((name, written(labels))).or_default() += 1;
+        let count = counts.entry((name, written(labels))).or_default();
+        *count = count.saturating_add(more);
+    }
+
+    /// The lines of `name`.
+    #[cfg(test)]
+    pub(crate) fn told(&self, name: &str) -> Vec<String> {
+        let mut text = String::new();
+        self.write(&mut text);
+        text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()
     }
 
     fn write(&self, text: &mut String) {

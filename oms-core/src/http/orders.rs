@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{App, OrderBody, Problem};
-use crate::env::Event;
+use crate::env::{Event, Progress};
 use crate::intake;
 use crate::order::{self, Order};
 use crate::state::{OrderState, ParcelState};
@@ -38,7 +38,18 @@ pub(super) async fn take(
     }
     let order = Order::from_json(&whole(&app, body)?)?;
     let env = &app.env;
-    let kept = intake::keep(&*env.store, &*env.clock, &app.config.shop, &order).await?;
+    begins(&app, "take-in", &order.id);
+    let kept = intake::keep(&*env.store, &*env.clock, &app.config.shop, &order).await;
+    ends(
+        &app,
+        match kept {
+            Ok(Ingested::Created(_)) => "moved",
+            Ok(Ingested::Same(_)) => "same",
+            Ok(Ingested::Conflict) => "conflict",
+            Err(_) => LOST,
+        },
+    );
+    let kept = kept?;
     let (status, state) = match kept {
         Ingested::Created(state) => (StatusCode::CREATED, state),
         Ingested::Same(state) => (StatusCode::OK, state),
@@ -94,7 +105,17 @@ pub(super) async fn cancel(
     let now = app.env.clock.now();
     let operation = Operation { order: order.clone(), action: Action::Cancel, by, now };
     let ask = || app.env.store.operate(operation.clone());
-    match patiently(&*app.env.clock, Patience::Short, ask).await? {
+    begins(&app, "cancel", &order);
+    let operated = patiently(&*app.env.clock, Patience::Short, ask).await;
+    ends(
+        &app,
+        match operated {
+            Ok(Operated::Done(_)) => "moved",
+            Ok(_) => "refused",
+            Err(_) => LOST,
+        },
+    );
+    match operated? {
         Operated::Done(state) => {
             tracing::info!(order, %state, by = operation.by, "order cancelled");
             (app.wake)();
@@ -109,6 +130,19 @@ pub(super) async fn cancel(
         Operated::NotFound | Operated::MessageQueued => Err(Problem::UnknownOrder),
         Operated::Refused(why) => Err(Problem::NotNow { why }),
     }
+}
+
+/// What a step came to that the database did not answer.
+const LOST: &str = "lost";
+
+/// Tells whoever keeps traces that a request begins `step` on the order `id`.
+fn begins(app: &App, step: &'static str, id: &str) {
+    let begun = Progress::Begun { step, about: id, what: &id, attempt: 1, rounds: 0 };
+    app.env.observer.progress(app.env.clock.now(), &begun);
+}
+
+fn ends(app: &App, came_to: &'static str) {
+    app.env.observer.progress(app.env.clock.now(), &Progress::Ended { came_to });
 }
 
 fn standing(id: &str, state: OrderState) -> Value {

@@ -177,7 +177,7 @@ async fn a_worker_begins_with_what_another_process_took_in_long_before_it_would_
     wait(500).await;
     ingest(&front, "ORD-1", 1).await;
     until_called(&calls, Duration::from_secs(2)).await;
-    service.stop().await;
+    service.stop(Duration::from_secs(25)).await;
 }
 
 #[tokio::test]
@@ -190,5 +190,5 @@ async fn a_worker_whose_listener_is_cut_again_and_again_finds_all_work_by_lookin
     // It rests for a second before it connects again: nobody can tell it of this order.
     ingest(&front, "ORD-1", 1).await;
     until_called(&calls, Duration::from_millis(900)).await;
-    service.stop().await;
+    service.stop(Duration::from_secs(25)).await;
 }

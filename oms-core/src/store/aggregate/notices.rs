@@ -46,22 +46,24 @@ impl Aggregate {
 
 fn right_of(notice: &Notice, token: Option<i64>, outcome: &NoticeOutcome) -> Right {
     match token {
-        Some(token) => right(&notice.lease, token, name(outcome)),
-        None if notice.lease.settled.as_deref() == Some(name(outcome)) => Right::Repeated,
+        Some(token) => right(&notice.lease, token, outcome.name()),
+        None if notice.lease.settled.as_deref() == Some(outcome.name()) => Right::Repeated,
         None if notice.lease.token == 0 && notice.is_open() => Right::Held,
         None => Right::Lost,
     }
 }
 
-/// The outcome's name, as a repeated write is known by.
-fn name(outcome: &NoticeOutcome) -> &'static str {
-    match outcome {
-        NoticeOutcome::Sent { .. } => "sent",
-        NoticeOutcome::Refused { .. } => "refused",
-        NoticeOutcome::Unknown { .. } => "unknown",
-        NoticeOutcome::NotSent { .. } => "not-sent",
-        NoticeOutcome::PutBack { .. } => "put-back",
-        NoticeOutcome::GivenUp { .. } => "given-up",
+impl NoticeOutcome {
+    /// Its name, by which a repeated write is known.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            NoticeOutcome::Sent { .. } => "sent",
+            NoticeOutcome::Refused { .. } => "refused",
+            NoticeOutcome::Unknown { .. } => "unknown",
+            NoticeOutcome::NotSent { .. } => "not-sent",
+            NoticeOutcome::PutBack { .. } => "put-back",
+            NoticeOutcome::GivenUp { .. } => "given-up",
+        }
     }
 }
 
@@ -89,7 +91,7 @@ fn settle(
     let from = notice.state;
     let Some(to) = target(from, outcome) else {
         let key = format!("{}:{}", aggregate.order.id, notice.event);
-        let reason = format!("{key}: `{}` while it is `{from}`", name(outcome));
+        let reason = format!("{key}: `{}` while it is `{from}`", outcome.name());
         return Err(Corrupt::new("notices", reason));
     };
     // A report is proof that the gateway accepted it, whatever this call saw.
@@ -97,7 +99,7 @@ fn settle(
     let to = if proved { NoticeState::Sent } else { to };
     aggregate.walk_notice(at, to, By::Core)?;
     let notice = &mut aggregate.notices[at];
-    notice.lease.give_back(name(outcome));
+    notice.lease.give_back(outcome.name());
     notice.due_at = None;
     if proved {
         be_sent(notice, now);

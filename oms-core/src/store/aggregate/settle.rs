@@ -37,7 +37,7 @@ impl Aggregate {
         outcome: &ParcelOutcome,
     ) -> Result<Right> {
         let at = self.parcel(number)?;
-        Ok(right(&self.parcels[at].lease, token, name(outcome)))
+        Ok(right(&self.parcels[at].lease, token, outcome.name()))
     }
 
     /// Takes `outcome` of a step on the parcel `number`, taken under the fencing token `token`, and
@@ -62,18 +62,20 @@ impl Aggregate {
     }
 }
 
-/// The outcome's name, as a repeated write is known by.
-fn name(outcome: &ParcelOutcome) -> &'static str {
-    match outcome {
-        ParcelOutcome::Intended(_) => "intended",
-        ParcelOutcome::Booked => "booked",
-        ParcelOutcome::Refused { .. } => "refused",
-        ParcelOutcome::Unknown { .. } => "unknown",
-        ParcelOutcome::NotBooked { .. } => "not-booked",
-        ParcelOutcome::PutBack { .. } => "put-back",
-        ParcelOutcome::Attention { .. } => "attention",
-        ParcelOutcome::Cancelled => "cancelled",
-        ParcelOutcome::PickedUp => "picked-up",
+impl ParcelOutcome {
+    /// Its name, by which a repeated write is known.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            ParcelOutcome::Intended(_) => "intended",
+            ParcelOutcome::Booked => "booked",
+            ParcelOutcome::Refused { .. } => "refused",
+            ParcelOutcome::Unknown { .. } => "unknown",
+            ParcelOutcome::NotBooked { .. } => "not-booked",
+            ParcelOutcome::PutBack { .. } => "put-back",
+            ParcelOutcome::Attention { .. } => "attention",
+            ParcelOutcome::Cancelled => "cancelled",
+            ParcelOutcome::PickedUp => "picked-up",
+        }
     }
 }
 
@@ -100,7 +102,7 @@ fn settle(
     let from = aggregate.parcels[at].state;
     if !fits(from, outcome) {
         let key = format!("{}/{}", aggregate.order.id, aggregate.parcels[at].number);
-        let reason = format!("{key}: `{}` while it is `{from}`", name(outcome));
+        let reason = format!("{key}: `{}` while it is `{from}`", outcome.name());
         return Err(Corrupt::new("parcels", reason));
     }
     aggregate.walk_parcel(at, target(from, outcome), By::Core)?;
@@ -110,7 +112,7 @@ fn settle(
         parcel.intent = Some(intent.clone());
         return Ok(());
     }
-    parcel.lease.give_back(name(outcome));
+    parcel.lease.give_back(outcome.name());
     parcel.due_at = None;
     note(parcel, from, outcome, now);
     if let Some(due) = retry_at(outcome) {

@@ -69,13 +69,14 @@ impl Workers for Scheduler {
         self.wakes.iter().for_each(Notify::notify_one);
     }
 
-    async fn stop(&self) {
+    async fn stop(&self, within: Duration) -> usize {
         self.stopping.store(true, Ordering::Release);
         self.wake();
         let clock = &self.setup.env.clock;
-        let deadline = clock.now() + self.setup.config.service.lease;
+        let deadline = clock.now() + within.min(self.setup.config.service.lease);
         while self.running.load(Ordering::Acquire) > 0 && clock.now() < deadline {
             clock.sleep(Duration::from_millis(20)).await;
         }
+        self.running.load(Ordering::Acquire)
     }
 }
