@@ -31,15 +31,24 @@ pub(super) struct End {
     pub(super) well: bool,
 }
 
-/// The subjects of late, each since when it is known.
+/// The subjects of late.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    since: BTreeMap<String, Timestamp>,
+    subjects: BTreeMap<String, Told>,
     in_turn: VecDeque<String>,
 }
 
+/// What has been told of a subject.
+#[derive(Debug)]
+struct Told {
+    taken_in: Timestamp,
+    /// The end that its root has: it is told once, unless the order is opened again.
+    end: Option<Timestamp>,
+}
+
 impl Known {
-    /// What `piece` is about; `None` when there is no such order or member.
+    /// What `piece` is about; `None` when there is no such order or member. An end is told once, for
+    /// when the steps of an order are looked at, it may have come to its end long ago.
     ///
     /// The database is asked, unless the step changed nothing and since when is known.
     pub(super) async fn subject(
@@ -49,10 +58,10 @@ impl Known {
         piece: &Piece,
     ) -> Result<Option<Subject>> {
         let changed = !matches!(piece.came_to, "put-back" | "lost");
-        if let Some(&taken_in) = self.since.get(&piece.about).filter(|_| !changed) {
-            return Ok(Some(Subject { taken_in, end: None }));
+        if let Some(told) = self.subjects.get(&piece.about).filter(|_| !changed) {
+            return Ok(Some(Subject { taken_in: told.taken_in, end: None }));
         }
-        let subject = match member_of(&piece.about) {
+        let mut subject = match member_of(&piece.about) {
             None => {
                 let ask = || store.order(&piece.about);
                 patiently(clock, Patience::Short, ask).await?.map(of_order)
@@ -62,18 +71,23 @@ impl Known {
                 member.and_then(|member| of_member(&member, piece.ended))
             }
         };
-        if let Some(subject) = &subject {
-            self.keep(&piece.about, subject.taken_in);
+        if let Some(subject) = &mut subject {
+            self.keep(&piece.about, subject);
         }
         Ok(subject)
     }
 
-    fn keep(&mut self, about: &str, taken_in: Timestamp) {
-        if self.since.insert(about.to_owned(), taken_in).is_none() {
-            self.in_turn.push_back(about.to_owned());
+    /// Remembers `subject`, and takes an end away that was told before.
+    fn keep(&mut self, about: &str, subject: &mut Subject) {
+        let end = subject.end.as_ref().map(|end| end.at);
+        let told = Told { taken_in: subject.taken_in, end };
+        match self.subjects.insert(about.to_owned(), told) {
+            Some(before) if before.end == end => subject.end = None,
+            Some(_) => {}
+            None => self.in_turn.push_back(about.to_owned()),
         }
         if self.in_turn.len() > KNOWN_MAX {
-            self.in_turn.pop_front().and_then(|oldest| self.since.remove(&oldest));
+            self.in_turn.pop_front().and_then(|oldest| self.subjects.remove(&oldest));
         }
     }
 }
@@ -93,6 +107,7 @@ fn of_member(member: &MemberView, now: Timestamp) -> Option<Subject> {
     let taken_in = member.created_at?;
     let at_rest = |state: NoticeState| !matches!(state, Queued | Sending | Unknown);
     let last = member.notices.last().filter(|_| member.notices.iter().all(|n| at_rest(n.state)));
+    // When it came to rest is not kept: the step that brought it there has just ended.
     let end =
         last.map(|last| End { at: now, state: last.state.as_str(), well: last.state == Sent });
     Some(Subject { taken_in, end })
