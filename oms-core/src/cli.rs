@@ -1,4 +1,4 @@
-//! `oms serve | ingest | list | status | retry | resolve | cancel | prune | migrate`.
+//! `oms serve | ingest | list | status | retry | resolve | cancel | audit | prune | migrate`.
 //!
 //! Exit codes: 0 done · 1 refused · 2 usage, or a file, setting or address that cannot be used ·
 //! 70 internal.
@@ -65,7 +65,7 @@ enum Command {
     Ingest(ingest::IngestArgs),
     /// Lists orders
     List(show::ListArgs),
-    /// Shows how many orders, parcels and notifications stand where
+    /// Shows what stands where, what waits, who works, and which breakers are open
     Status(show::StatusArgs),
     /// Tries again what failed or was parked
     Retry(operate::OperateArgs),
@@ -73,6 +73,8 @@ enum Command {
     Cancel(operate::OperateArgs),
     /// States what truly happened to a parked parcel
     Resolve(operate::ResolveArgs),
+    /// Lists who retried, cancelled and resolved what, the latest first
+    Audit(show::AuditArgs),
     /// Forgets orders that are at their end and old, but not that they were there
     Prune(prune::PruneArgs),
     /// Brings the database to this program's schema; safe to repeat
@@ -229,6 +231,7 @@ fn run(cli: Cli, rig: &Rig, out: &mut dyn Write) -> Result<u8, Error> {
             Command::Retry(args) => operate::retry(args, clock, out).await,
             Command::Cancel(args) => operate::cancel(args, clock, out).await,
             Command::Resolve(args) => operate::resolve(args, clock, out).await,
+            Command::Audit(args) => show::audit(args, clock, out).await,
             Command::Prune(args) => prune::prune(args, clock, out).await,
             Command::Migrate(args) => migrate(&args, clock, out).await,
         }

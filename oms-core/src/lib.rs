@@ -18,6 +18,7 @@ pub mod member;
 pub mod messenger;
 pub mod order;
 pub mod policy;
+pub mod presence;
 pub mod saga;
 pub mod service;
 pub mod state;

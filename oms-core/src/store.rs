@@ -12,6 +12,7 @@ mod claiming;
 pub mod group_commit;
 mod patience;
 pub mod postgres;
+mod presence;
 mod quota;
 mod retention;
 pub mod sqlite;
@@ -22,9 +23,12 @@ mod view;
 mod way;
 
 pub use patience::{Patience, patiently};
+pub use presence::{BreakerView, Presence};
 pub use retention::{Page, Prune, Pruned};
 pub use standing::{Queue, Quota, Standing};
-pub use view::{Census, Filter, MemberView, NoticeView, OrderView, ParcelView, Rows, Transition};
+pub use view::{
+    Audited, Census, Filter, MemberView, NoticeView, OrderView, ParcelView, Rows, Transition,
+};
 
 use std::fmt;
 use std::sync::Arc;
@@ -719,6 +723,16 @@ pub trait Store: Send + Sync {
 
     /// An operator's action, with its audit row.
     async fn operate(&self, operation: Operation) -> Result<Operated>;
+
+    /// The last `limit` actions of operators, on `order` alone where one is named; the latest first.
+    async fn audit(&self, order: Option<String>, limit: usize) -> Result<Vec<Audited>>;
+
+    /// Writes down that a worker lives, and how its breakers stand. Those that have been silent for an
+    /// hour are forgotten.
+    async fn hear(&self, presence: &Presence) -> Result<()>;
+
+    /// Forgets a worker that ends.
+    async fn leave(&self, worker: &str) -> Result<()>;
 
     /// One order.
     async fn order(&self, id: &str) -> Result<Option<OrderView>>;

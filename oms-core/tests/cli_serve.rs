@@ -82,6 +82,15 @@ async fn a_service_keeps_orders_until_it_is_told_to_end() {
         }
     }
     assert!(metrics.contains("oms_calls_total{api=\"carrier\""), "{metrics}");
+    let workers = || {
+        let status = oms(&["status", "--store", arg(&store), "--format", "json"]);
+        let status: Value = serde_json::from_str(&status.out).unwrap();
+        status["workers"].clone()
+    };
+    while workers().as_array().unwrap().is_empty() {
+        wait(Duration::from_millis(20)).await;
+    }
+    assert_eq!(workers()[0]["worker"], "oms-7");
 
     kill(Pid::from_raw(serving.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
     let mut log = String::new();
@@ -91,6 +100,7 @@ async fn a_service_keeps_orders_until_it_is_told_to_end() {
     assert!(log.lines().any(|line| line.contains("order kept")), "{log}");
     assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
 
+    assert_eq!(workers(), json!([]), "it took its leave");
     let lines = std::fs::read_to_string(&history).unwrap();
     let lines: Vec<HistoryLine> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -164,6 +174,32 @@ async fn a_service_told_to_end_over_a_call_waits_for_its_reply_and_hands_everyth
     assert!(count("SELECT count(*) FROM permits WHERE ?1 > 0") > 0, "calls were made");
     let kept = "SELECT count(*) FROM permits WHERE ends_at > ?1";
     assert_eq!(count(kept), 0, "no permit is kept from the others");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_tells_the_breakers_of_a_worker_that_reaches_no_carrier() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, file) = (folder.path().join("oms.db"), folder.path().join("orders.jsonl"));
+    let orders: Vec<String> = (1..=20).map(|number| line(&format!("ORD-{number}"))).collect();
+    std::fs::write(&file, orders.join("\n")).unwrap();
+    assert_eq!(oms(&["ingest", arg(&file), "--store", arg(&store)]).code, 0);
+    let nobody = "http://127.0.0.1:1";
+    let mut command = command(&["serve", "--store", arg(&store), "--listen", "127.0.0.1:0"]);
+    command.args(["--carrier", nobody, "--messenger", nobody, "--worker-name", "oms-7"]);
+    let _serving = Serving(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    loop {
+        let status = oms(&["status", "--store", arg(&store), "--format", "json"]);
+        let status: Value = serde_json::from_str(&status.out).unwrap();
+        let breaker = &status["workers"][0]["breakers"][0];
+        if breaker["state"] == "open" {
+            assert_eq!(breaker["api"], "carrier");
+            break;
+        }
+        wait(Duration::from_millis(50)).await;
+    }
+    let told = oms(&["status", "--store", arg(&store)]).out;
+    assert!(told.contains("\nworker        oms-7 "), "{told}");
+    assert!(told.contains("\nbreaker       carrier "), "{told}");
 }
 
 /// A carrier that never answers a booking; where it is, and how many have come.

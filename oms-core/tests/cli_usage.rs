@@ -31,6 +31,18 @@ fn an_operator_calls_back_lists_and_counts() {
     let resolved = on(&["resolve", "ORD-2", "--booked", "--by", "kim"]);
     assert_eq!(resolved.code, 1, "{resolved:?}");
 
+    let audited = on(&["audit", "ORD-1", "--format", "json"]);
+    let row: Value = serde_json::from_str(&audited.out).unwrap();
+    assert_eq!(
+        (&row["action"], &row["by"], &row["answer"]),
+        (&"cancel".into(), &"kim".into(), &told["state"])
+    );
+    assert_eq!(
+        on(&["audit"]).out.lines().count(),
+        3,
+        "the refused ones too, of orders that there are"
+    );
+
     let status = on(&["status", "--format", "json"]);
     let census: Value = serde_json::from_str(&status.out).unwrap();
     assert_eq!(census["orders"]["accepted"], json!(1), "{census}");

@@ -21,11 +21,14 @@ use crate::config::{self, Calls, Config};
 use crate::env::{Env, Observer, ReqwestTransport, TaskId, TokioSpawner, Transport, scoped};
 use crate::http::{self, App, Metrics};
 use crate::policy::Policies;
+use crate::presence::Breakers;
 use crate::service::Workers;
 use crate::store::sqlite::{Options, Time};
 use crate::telemetry::{JsonlObserver, Observers};
 use crate::traces::{self, Exporter, Traces};
 
+/// A worker that ends has so long to take its leave of the database.
+const LEAVE: Duration = Duration::from_secs(1);
 /// When all else has ended, the collector of traces has so long to take the last of them.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
@@ -81,8 +84,9 @@ pub(super) async fn serve(
     let worker = worker_name(&args, &*clock);
     let tracing = tracing_to(&config, common, &worker, &clock, &metrics)?;
     let listens = tracing.as_ref().map(|tracing| tracing.traces.clone());
-    let mut env =
-        environment(&args, common, rig, clock, &config, worker, metrics.clone(), listens).await?;
+    let breakers = Breakers::default();
+    let told = (metrics.clone(), breakers.clone(), listens);
+    let mut env = environment(&args, common, rig, clock, &config, worker, told).await?;
     (rig.seams)(&mut env, &config);
     let traces = tracing.map(|tracing| tracing.start(&env));
     let listener = TcpListener::bind(args.listen)
@@ -97,9 +101,14 @@ pub(super) async fn serve(
         Arc::new(move || workers.wake())
     };
     tracing::info!(worker = env.worker, "serving");
+    env.spawner.spawn("presence", Box::pin(breakers.tell(env.clone())));
     let within = config.service.shutdown_within;
     let app = App { env: env.clone(), config, wake, metrics };
     let left = answer(listener, app, ending, &*workers, &*env.clock, within).await?;
+    // It may still say once that it lives; then it is seen as silent for a while.
+    if clockwork::timeout(&*env.clock, LEAVE, env.store.leave(&env.worker)).await.is_err() {
+        tracing::debug!("left without a word");
+    }
     if let Some(traces) = traces {
         traces.finish(&*env.clock, LAST_SPANS).await;
     }
@@ -184,7 +193,6 @@ fn settings(args: &ServeArgs) -> Result<Config, Error> {
 }
 
 /// The real edges.
-#[expect(clippy::too_many_arguments, reason = "it is where all of them meet")]
 async fn environment(
     args: &ServeArgs,
     common: &Common,
@@ -192,10 +200,9 @@ async fn environment(
     clock: Arc<dyn Clock>,
     config: &Config,
     worker: String,
-    metrics: Arc<Metrics>,
-    traces: Option<Traces>,
+    (metrics, breakers, traces): (Arc<Metrics>, Breakers, Option<Traces>),
 ) -> Result<Env, Error> {
-    let mut observers: Vec<Arc<dyn Observer>> = vec![metrics];
+    let mut observers: Vec<Arc<dyn Observer>> = vec![metrics, Arc::new(breakers)];
     observers.extend(traces.map(|traces| -> Arc<dyn Observer> { Arc::new(traces) }));
     if let Some(path) = &args.history {
         let history = JsonlObserver::append(path, &worker)

@@ -1,4 +1,4 @@
-//! What stands where: `oms list | status`.
+//! What stands where, and who did what: `oms list | status | audit`.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -11,8 +11,11 @@ use serde_json::json;
 
 use super::{Error, Format, StoreArgs};
 use crate::http::OrderBody;
+use crate::presence::EVERY;
 use crate::state::{NoticeState, OrderState, ParcelState, UnknownState};
-use crate::store::{Census, Filter, OrderView, Patience, Standing, patiently};
+use crate::store::{
+    Audited, BreakerView, Census, Filter, OrderView, Patience, Presence, Standing, patiently,
+};
 
 /// Orders fetched at once.
 const PAGE: usize = 500;
@@ -113,7 +116,7 @@ pub(super) async fn status(
     let now = clock.now();
     let standing = patiently(&*clock, Patience::Short, || store.standing(now)).await?;
     let told = match args.format {
-        Format::Human => summed_up(&census, now) + &waiting(&standing),
+        Format::Human => summed_up(&census, now) + &waiting(&standing) + &working(&standing, now),
         Format::Json => format!("{}\n", as_json(&census, &standing)),
     };
     out.write_all(told.as_bytes())?;
@@ -129,6 +132,7 @@ fn as_json(census: &Census, standing: &Standing) -> serde_json::Value {
         "oldest_unknown": census.oldest_unknown.map(|since| since.to_string()),
         "queues": standing.queues,
         "quotas": standing.quotas,
+        "workers": standing.workers,
     })
 }
 
@@ -155,6 +159,61 @@ fn waiting(standing: &Standing) -> String {
         let _ = writeln!(text, "{:<14}{name:<16}{used:>8}  {rest}", "quota");
     }
     text
+}
+
+/// Who works, and which breakers are not closed.
+fn working(standing: &Standing, now: Timestamp) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    for Presence { worker, since, heard_at, breakers } in &standing.workers {
+        let silent = now.since(*heard_at);
+        let mut rest = format!("seconds ago it was heard of; works since {since}");
+        if silent > EVERY * 3 {
+            rest.push_str("; stopped, cut off, or killed");
+        }
+        let _ = writeln!(text, "{:<14}{worker:<16}{:>8}  {rest}", "worker", silent.as_secs());
+        for BreakerView { api, state, since } in breakers {
+            let rest = format!("since {since}, at {worker}");
+            let _ = writeln!(text, "{:<14}{api:<16}{state:>8}  {rest}", "breaker");
+        }
+    }
+    text
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AuditArgs {
+    /// Only what was done to this order, or to `member:` and a member's id
+    id: Option<String>,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    /// How the answer looks
+    #[arg(long, default_value = "human")]
+    format: Format,
+}
+
+pub(super) async fn audit(
+    args: AuditArgs,
+    clock: Arc<dyn Clock>,
+    out: &mut dyn Write,
+) -> Result<u8, Error> {
+    let store = super::open_existing(&args.store, clock.clone()).await?;
+    let ask = || store.audit(args.id.clone(), args.limit);
+    for Audited { at, order, action, by, answer } in
+        patiently(&*clock, Patience::Short, ask).await?
+    {
+        let told = match args.format {
+            Format::Human => format!("{at}  {order:<20} {action}  by {by}  {answer}"),
+            Format::Json => json!({
+                "at": at.to_string(), "id": order, "action": action, "by": by, "answer": answer,
+            })
+            .to_string(),
+        };
+        writeln!(out, "{told}")?;
+    }
+    Ok(0)
 }
 
 /// Only states that something is in; Korean names last, where their width does no harm.
@@ -212,6 +271,7 @@ mod tests {
                 of_a_second: 4,
                 of_a_minute: 37,
             }],
+            workers: Vec::new(),
         };
         let expected = "\
 queue         parcels                3  due; 2 later, 1 leased
@@ -219,6 +279,32 @@ quota         carrier                4  of the last second, 37 of the last minut
 closed until 2026-11-21T10:05:00.000+09:00
 ";
         assert_eq!(waiting(&standing), expected);
+    }
+
+    #[test]
+    fn a_status_tells_who_works_who_is_silent_and_which_breakers_are_open() {
+        let now = Timestamp::parse("2026-11-21T10:05:00+09:00").unwrap();
+        let worker = |name: &str, silent, breakers| Presence {
+            worker: name.to_owned(),
+            since: now - Duration::from_secs(300),
+            heard_at: now - Duration::from_secs(silent),
+            breakers,
+        };
+        let open = BreakerView {
+            api: "carrier".to_owned(),
+            state: "open".to_owned(),
+            since: now - Duration::from_secs(7),
+        };
+        let workers = vec![worker("oms-1", 2, vec![open]), worker("oms-2", 40, Vec::new())];
+        let standing = Standing { workers, ..Standing::default() };
+        let expected = "\
+worker        oms-1                  2  seconds ago it was heard of; works since \
+2026-11-21T10:00:00.000+09:00
+breaker       carrier             open  since 2026-11-21T10:04:53.000+09:00, at oms-1
+worker        oms-2                 40  seconds ago it was heard of; works since \
+2026-11-21T10:00:00.000+09:00; stopped, cut off, or killed
+";
+        assert_eq!(working(&standing, now), expected);
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod migrate;
 mod operate;
 #[cfg(test)]
 mod plans;
+mod presence;
 mod prune;
 mod query;
 mod quota;
@@ -52,9 +53,10 @@ use super::quota::Ahead;
 use super::sqlite::{Options, Time};
 use super::turns::Turns;
 use super::{
-    Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
-    Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork, Woken, Written,
+    Audited, Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Presence,
+    Prune, Pruned, Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork, Woken,
+    Written,
 };
 use crate::env::{Event, Hands, TaskId, current_task};
 use crate::member::Member;
@@ -384,6 +386,24 @@ impl Store for PostgresStore {
     async fn operate(&self, operation: Operation) -> Result<Operated> {
         let mut write = self.write("operate").await?;
         let done = operate::operate(write.db(), &*self.orders, &operation).await;
+        write.end(done).await
+    }
+
+    async fn audit(&self, order: Option<String>, limit: usize) -> Result<Vec<Audited>> {
+        let mut read = self.read("audit").await?;
+        let done = operate::audited(read.db(), order.as_deref(), limit).await;
+        read.end(done).await
+    }
+
+    async fn hear(&self, presence: &Presence) -> Result<()> {
+        let mut write = self.write("hear").await?;
+        let done = presence::hear(write.db(), presence).await;
+        write.end(done).await
+    }
+
+    async fn leave(&self, worker: &str) -> Result<()> {
+        let mut write = self.write("leave").await?;
+        let done = presence::leave(write.db(), worker).await;
         write.end(done).await
     }
 

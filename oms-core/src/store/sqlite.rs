@@ -21,6 +21,7 @@ mod notices;
 mod operate;
 #[cfg(test)]
 mod plans;
+mod presence;
 mod prune;
 mod query;
 mod quota;
@@ -51,9 +52,10 @@ use super::group_commit::{
 use super::quota::Ahead;
 use super::turns::Turns;
 use super::{
-    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
-    Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork, Written,
+    Audited, Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView,
+    NoticeOutcome, NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits,
+    Presence, Prune, Pruned, Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork,
+    Written,
 };
 use crate::env::{Event, Hands, Observer, current_task};
 use crate::member::Member;
@@ -459,6 +461,20 @@ impl Store for SqliteStore {
 
     async fn operate(&self, operation: Operation) -> Result<Operated> {
         self.write("operate", move |db, orders| operate::operate(db, orders, &operation)).await
+    }
+
+    async fn audit(&self, order: Option<String>, limit: usize) -> Result<Vec<Audited>> {
+        self.read("audit", move |db| operate::audited(db, order.as_deref(), limit)).await
+    }
+
+    async fn hear(&self, presence: &Presence) -> Result<()> {
+        let presence = presence.clone();
+        self.write("hear", move |db, _| presence::hear(db, &presence)).await
+    }
+
+    async fn leave(&self, worker: &str) -> Result<()> {
+        let worker = worker.to_owned();
+        self.write("leave", move |db, _| presence::leave(db, &worker)).await
     }
 
     async fn order(&self, id: &str) -> Result<Option<OrderView>> {

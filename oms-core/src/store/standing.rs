@@ -1,7 +1,9 @@
-//! What waits, and what of each quota is used: for people.
+//! What waits, what of each quota is used, and who works: for people.
 
 use clockwork::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::Presence;
 
 /// How things stand at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -10,6 +12,8 @@ pub struct Standing {
     pub queues: Vec<Queue>,
     /// By name.
     pub quotas: Vec<Quota>,
+    /// Those that run and those that were not heard of any more, by name.
+    pub workers: Vec<Presence>,
 }
 
 /// Work about which something is still to be done.
@@ -25,7 +29,7 @@ pub struct Queue {
     pub leased: u64,
 }
 
-/// A quota that all workers share. Its breaker is a process's own, and in its `/metrics`.
+/// A quota that all workers share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     /// Its name.

@@ -134,6 +134,21 @@ pub struct Transition {
     pub by: By,
 }
 
+/// An operator's action, as the audit has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audited {
+    /// When.
+    pub at: Timestamp,
+    /// The order; of a member, `member:` and its id.
+    pub order: String,
+    /// `retry`, `cancel`, `resolve booked`, `resolve parcel 2 not-booked`.
+    pub action: String,
+    /// Who.
+    pub by: String,
+    /// The state that it led to, `message-queued`, or `refused: ` and why.
+    pub answer: String,
+}
+
 /// Everything that a judge reads.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Rows {

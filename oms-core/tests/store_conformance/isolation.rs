@@ -7,14 +7,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use oms_core::state::{OrderState, ParcelState};
 use oms_core::store::{
-    Claim, DeliveryReport, Ingested, ParcelOutcome, Permits, SignedUp, Store, TakePermits, Window,
-    Written,
+    Action, Claim, DeliveryReport, Ingested, Operated, Operation, ParcelOutcome, Permits, SignedUp,
+    Store, TakePermits, Window, Written,
 };
 
 use crate::members::member;
 use crate::support::{
-    LEASE, at, claim, ingest, intend, notice_state, order, order_state, parcel, parcels, shipped,
-    view, walked,
+    LEASE, at, claim, ingest, intend, notice_state, order, order_state, parcel, parcels, settle,
+    shipped, view, walked,
 };
 
 /// Clients of one database, each with connections of its own.
@@ -160,5 +160,68 @@ pub async fn reports_of_the_same_messages_at_once_are_written_once<S: Store>(cli
     for id in &ids {
         assert_eq!(order_state(client(clients, 0), id).await, OrderState::Completed);
         assert_eq!(notice_state(client(clients, 0), id).await.as_str(), "sent");
+    }
+}
+
+pub async fn a_person_and_a_worker_at_once_are_both_heard<S: Store>(clients: &Clients<S>) {
+    for round in 0..10 {
+        let id = format!("ORD-{round}");
+        ingest(client(clients, 0), &id, 1).await;
+        let work = parcel(client(clients, 0), at(0)).await;
+        intend(client(clients, 0), &work, at(0)).await;
+        let operation = Operation {
+            order: id.clone(),
+            action: Action::Cancel,
+            by: "kim".to_owned(),
+            now: at(1),
+        };
+        let (written, operated) = tokio::join!(
+            client(clients, 1).settle_parcel(&work, ParcelOutcome::Booked, at(1)),
+            client(clients, 2).operate(operation),
+        );
+        assert_eq!(written.unwrap(), Written::Done);
+        assert_eq!(operated.unwrap(), Operated::Done(OrderState::Cancelling));
+        // Whoever came first: what is booked is to be undone, and nobody is told of it.
+        let order = view(client(clients, 0), &id).await;
+        assert_eq!(order.state, OrderState::Cancelling);
+        assert_eq!(order.parcels[0].state, ParcelState::Cancelling);
+        let undoing = parcel(client(clients, 1), at(2)).await;
+        settle(client(clients, 1), &undoing, ParcelOutcome::Cancelled, at(3)).await;
+        assert_eq!(order_state(client(clients, 2), &id).await, OrderState::Cancelled);
+    }
+    assert_eq!(client(clients, 0).audit(None, 100).await.unwrap().len(), 10);
+}
+
+pub async fn of_two_persons_at_once_one_is_refused_and_both_are_in_the_audit<S: Store>(
+    clients: &Clients<S>,
+) {
+    for round in 0..10 {
+        let id = format!("ORD-{round}");
+        ingest(client(clients, 0), &id, 1).await;
+        let cancel = |by: &str| Operation {
+            order: id.clone(),
+            action: Action::Cancel,
+            by: by.to_owned(),
+            now: at(1),
+        };
+        // One asks twice, for the first answer was lost.
+        let (one, again, other) = tokio::join!(
+            client(clients, 0).operate(cancel("kim")),
+            client(clients, 1).operate(cancel("kim")),
+            client(clients, 2).operate(cancel("lee")),
+        );
+        let (one, again, other) = (one.unwrap(), again.unwrap(), other.unwrap());
+        let done = Operated::Done(OrderState::Cancelled);
+        let rows = client(clients, 0).audit(Some(id.clone()), 100).await.unwrap();
+        let by = |name: &str| rows.iter().filter(|row| row.by == name).count();
+        if other == done {
+            assert!(matches!((&one, &again), (Operated::Refused(_), Operated::Refused(_))));
+            assert_eq!((by("kim"), by("lee")), (2, 1), "{rows:?}");
+        } else {
+            assert_eq!((&one, &again), (&done, &done));
+            assert!(matches!(other, Operated::Refused(_)), "{other:?}");
+            assert_eq!((by("kim"), by("lee")), (1, 1), "{rows:?}");
+        }
+        assert_eq!(rows.iter().filter(|row| row.answer == "cancelled").count(), 1);
     }
 }

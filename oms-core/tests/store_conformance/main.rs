@@ -113,6 +113,8 @@ by_many_at_once! {
     permits_taken_at_once_are_never_more_than_the_quota,
     what_is_taken_in_at_once_is_kept_once,
     reports_of_the_same_messages_at_once_are_written_once,
+    a_person_and_a_worker_at_once_are_both_heard,
+    of_two_persons_at_once_one_is_refused_and_both_are_in_the_audit,
 }
 
 on_every_driver! {
@@ -182,6 +184,7 @@ on_every_driver! {
         an_order_whose_message_was_certainly_not_sent_is_called_back,
         what_the_state_does_not_allow_is_refused,
         the_same_operation_again_gets_the_same_answer,
+        each_action_is_in_the_audit_with_who_when_what_and_its_answer,
     }
     quota {
         the_tenth_permit_passes_and_the_eleventh_waits,
@@ -196,6 +199,7 @@ on_every_driver! {
         a_census_counts_everything,
         what_waits_and_what_is_used_of_a_quota_is_counted,
         rows_tell_everything_in_order,
+        workers_are_told_until_they_leave_or_have_long_been_silent,
     }
     pruning {
         an_old_order_at_its_end_is_forgotten_and_known_again,

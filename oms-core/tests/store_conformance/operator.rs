@@ -1,7 +1,9 @@
 //! What a person does.
 
 use oms_core::state::{NoticeState, OrderState, ParcelState};
-use oms_core::store::{Action, NoticeOutcome, Operated, ParcelOutcome, Store, Written};
+use oms_core::store::{
+    Action, Audited, NoticeOutcome, Operated, Operation, ParcelOutcome, Store, Written,
+};
 
 use crate::support::{
     at, attention, book, claim, ingest, intend, intent, invoices, notice, notice_put_back,
@@ -211,4 +213,37 @@ pub async fn the_same_operation_again_gets_the_same_answer(store: &dyn Store) {
     }
     assert_eq!(walked(store, "A").await.len(), 4, "done once");
     assert!(is_refused(&operate(store, "A", Action::Retry, at(10)).await, "accepted"));
+}
+
+pub async fn each_action_is_in_the_audit_with_who_when_what_and_its_answer(store: &dyn Store) {
+    failed_bundle(store, "A").await;
+    parked(store, "B").await;
+    let act = async |order: &str, action, by: &str, seconds| {
+        let (order, by) = (order.to_owned(), by.to_owned());
+        store.operate(Operation { order, action, by, now: at(seconds) }).await.unwrap()
+    };
+    act("B", Action::Resolve { parcel: Some(1), booked: false }, "lee", 10).await;
+    act("A", Action::Retry, "kim", 11).await;
+    act("A", Action::Retry, "kim", 11).await;
+    act("A", Action::Cancel, "park", 12).await;
+    act("A", Action::Cancel, "kim", 13).await;
+    act("nobody", Action::Cancel, "kim", 14).await;
+    let rows = store.audit(None, 100).await.unwrap();
+    let told = |row: &Audited| {
+        let Audited { at, order, action, by, answer } = row.clone();
+        (at, order, action, by, answer.split(':').next().unwrap_or_default().to_owned())
+    };
+    let row = |seconds, order: &str, action: &str, by: &str, answer: &str| {
+        (at(seconds), order.to_owned(), action.to_owned(), by.to_owned(), answer.to_owned())
+    };
+    let expected = [
+        row(13, "A", "cancel", "kim", "refused"),
+        row(12, "A", "cancel", "park", "cancelled"),
+        row(11, "A", "retry", "kim", "accepted"),
+        row(10, "B", "resolve parcel 1 not-booked", "lee", "delivery-failed"),
+    ];
+    assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), expected);
+    let of_b = store.audit(Some("B".to_owned()), 100).await.unwrap();
+    assert_eq!(of_b, rows[3..]);
+    assert_eq!(store.audit(None, 1).await.unwrap(), rows[..1]);
 }

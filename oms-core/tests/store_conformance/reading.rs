@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use oms_core::state::{NoticeState, OrderState, ParcelState};
-use oms_core::store::{Claim, Filter, Permits, Queue, Store, TakePermits, Window};
+use oms_core::store::{
+    BreakerView, Claim, Filter, Permits, Presence, Queue, Store, TakePermits, Window,
+};
 
 use crate::quota;
 use crate::support::{
@@ -93,4 +95,35 @@ pub async fn what_waits_and_what_is_used_of_a_quota_is_counted(store: &dyn Store
     assert_eq!((quota.under_way, quota.of_a_second, quota.of_a_minute), (2, 3, 4));
     assert!(quota.closed_until.is_some_and(|until| until > at(290)), "{quota:?}");
     assert_eq!(store.standing(at(400)).await.unwrap().quotas[0].closed_until, None);
+}
+
+pub async fn workers_are_told_until_they_leave_or_have_long_been_silent(store: &dyn Store) {
+    let breaker = |state: &str| BreakerView {
+        api: "carrier".to_owned(),
+        state: state.to_owned(),
+        since: at(3),
+    };
+    let worker = |name: &str, heard: u64, breakers| Presence {
+        worker: name.to_owned(),
+        since: at(0),
+        heard_at: at(heard),
+        breakers,
+    };
+    let told = async || store.standing(at(5)).await.unwrap().workers;
+    assert_eq!(told().await, []);
+    for presence in [
+        worker("w2", 1, Vec::new()),
+        worker("w1", 2, Vec::new()),
+        worker("w2", 4, vec![breaker("open")]),
+    ] {
+        store.hear(&presence).await.unwrap();
+    }
+    let two = [worker("w1", 2, Vec::new()), worker("w2", 4, vec![breaker("open")])];
+    assert_eq!(told().await, two);
+    store.leave("w1").await.unwrap();
+    store.leave("nobody").await.unwrap();
+    assert_eq!(told().await, two[1..]);
+    let late = worker("w3", 3605, vec![breaker("half-open")]);
+    store.hear(&late).await.unwrap();
+    assert_eq!(told().await, [late], "the other was silent for an hour");
 }

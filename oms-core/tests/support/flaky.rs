@@ -9,9 +9,10 @@ use oms_core::env::Hands;
 use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
-    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
-    Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork, Written,
+    Audited, Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, MemberView,
+    NoticeOutcome, NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits,
+    Presence, Prune, Pruned, Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork,
+    Written,
 };
 
 /// Fails the first `failures` calls with `error`.
@@ -118,6 +119,18 @@ impl Store for Flaky {
 
     async fn operate(&self, operation: Operation) -> Result<Operated> {
         self.answer(self.inner.operate(operation)).await
+    }
+
+    async fn audit(&self, order: Option<String>, limit: usize) -> Result<Vec<Audited>> {
+        self.answer(self.inner.audit(order, limit)).await
+    }
+
+    async fn hear(&self, presence: &Presence) -> Result<()> {
+        self.answer(self.inner.hear(presence)).await
+    }
+
+    async fn leave(&self, worker: &str) -> Result<()> {
+        self.answer(self.inner.leave(worker)).await
     }
 
     async fn order(&self, id: &str) -> Result<Option<OrderView>> {

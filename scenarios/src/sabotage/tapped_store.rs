@@ -8,9 +8,10 @@ use oms_core::env::Hands;
 use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
-    Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
-    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Prune, Pruned,
-    Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork, Woken, Written,
+    Audited, Census, Claim, Claimed, DeliveryReport, Filter, Ingested, MemberView, NoticeOutcome,
+    NoticeWork, Operated, Operation, OrderView, ParcelOutcome, ParcelWork, Permits, Presence,
+    Prune, Pruned, Result, Row, Rows, SignedUp, Standing, Store, TakePermits, UnitOfWork, Woken,
+    Written,
 };
 
 /// The use cases that a bug may replace; the others go straight through.
@@ -189,6 +190,15 @@ impl<T: Tap> Store for TappedStore<T> {
     }
     async fn census(&self) -> Result<Census> {
         self.inner.census().await
+    }
+    async fn audit(&self, order: Option<String>, limit: usize) -> Result<Vec<Audited>> {
+        self.inner.audit(order, limit).await
+    }
+    async fn hear(&self, presence: &Presence) -> Result<()> {
+        self.inner.hear(presence).await
+    }
+    async fn leave(&self, worker: &str) -> Result<()> {
+        self.inner.leave(worker).await
     }
     async fn standing(&self, now: Timestamp) -> Result<Standing> {
         self.inner.standing(now).await

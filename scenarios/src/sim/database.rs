@@ -11,10 +11,10 @@ use oms_core::env::Hands;
 use oms_core::member::Member;
 use oms_core::order::Order;
 use oms_core::store::{
-    Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, Lease, MemberPart, MemberView,
-    NoticeKey, NoticeOutcome, NoticeWork, Operated, Operation, OrderView, ParcelOutcome,
-    ParcelWork, Permits, Prune, Pruned, Result, Row, Rows, SignedUp, Standing, Store, TakePermits,
-    UnitOfWork, Written,
+    Audited, Census, Claim, Claimed, DeliveryReport, Error, Filter, Ingested, Lease, MemberPart,
+    MemberView, NoticeKey, NoticeOutcome, NoticeWork, Operated, Operation, OrderView,
+    ParcelOutcome, ParcelWork, Permits, Presence, Prune, Pruned, Result, Row, Rows, SignedUp,
+    Standing, Store, TakePermits, UnitOfWork, Written,
 };
 
 use super::disk::Power;
@@ -340,6 +340,15 @@ impl Store for FaultyStore {
     }
     async fn census(&self) -> Result<Census> {
         self.disturbed("census", self.inner.census()).await
+    }
+    async fn audit(&self, order: Option<String>, limit: usize) -> Result<Vec<Audited>> {
+        self.disturbed("audit", self.inner.audit(order, limit)).await
+    }
+    async fn hear(&self, presence: &Presence) -> Result<()> {
+        self.disturbed("hear", self.inner.hear(presence)).await
+    }
+    async fn leave(&self, worker: &str) -> Result<()> {
+        self.disturbed("leave", self.inner.leave(worker)).await
     }
     async fn standing(&self, now: Timestamp) -> Result<Standing> {
         self.disturbed("standing", self.inner.standing(now)).await

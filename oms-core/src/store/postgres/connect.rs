@@ -102,7 +102,7 @@ pub struct WriteLock {
 /// [`Error`] when the server cannot be reached, or others have locks that do not end.
 pub async fn hold_write_lock(url: &str, options: &Options) -> store::Result<WriteLock> {
     const LOCK: &str = "BEGIN;
-        LOCK TABLE orders, parcels, notices, reports, transitions, quotas, permits, audit
+        LOCK TABLE orders, parcels, notices, reports, transitions, quotas, permits, audit, workers
              IN EXCLUSIVE MODE";
     let failed = |error| before_commit(&error, "hold-write-lock");
     let mut db = settings(url, options)?.connect().await.map_err(failed)?;

@@ -5,9 +5,10 @@ use sqlx::PgConnection;
 use super::bell::ring_at_commit;
 use super::failure::{Failure, Result};
 use super::records;
+use super::row::{self, Columns};
 use crate::policy::OrderPolicy;
 use crate::store::aggregate::{Aggregate, action_name, answer_name, answer_of};
-use crate::store::{Operated, Operation};
+use crate::store::{Audited, Operated, Operation};
 
 /// Does what `operation` says, and all that follows.
 ///
@@ -58,6 +59,28 @@ async fn done_before(db: &mut PgConnection, operation: &Operation) -> Result<Opt
         .await?;
     let done = answer.map(|answer| answer_of(&answer)).transpose();
     done.map_err(|error| Failure::corrupt("audit", error.to_string()))
+}
+
+/// The last actions, on `order` alone where one is named; the latest first.
+pub(super) async fn audited(
+    db: &mut PgConnection,
+    order: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Audited>> {
+    let sql = "SELECT at, order_id, action, done_by, answer FROM audit
+               WHERE $1::text IS NULL OR order_id = $1 ORDER BY id DESC LIMIT $2";
+    let rows = sqlx::query(sql).bind(order).bind(row::limit(limit)).fetch_all(db).await?;
+    let audited = rows.iter().map(|row| {
+        let row = Columns::new(row, "audit");
+        Ok(Audited {
+            at: row.moment(0)?,
+            order: row.text(1)?,
+            action: row.text(2)?,
+            by: row.text(3)?,
+            answer: row.text(4)?,
+        })
+    });
+    audited.collect()
 }
 
 async fn audit(db: &mut PgConnection, operation: &Operation, answer: &str) -> Result<()> {

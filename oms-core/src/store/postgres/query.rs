@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
 use super::failure::Result;
+use super::presence;
 use super::row::{Columns, limit};
 use crate::member::WELCOME;
 use crate::store::aggregate::by_of;
@@ -249,6 +250,7 @@ pub(super) async fn standing(db: &mut PgConnection, now: Timestamp) -> Result<St
         let (name, until) = (row.text(0)?, row.moment(1)?);
         standing.quotas.push(standing::quota(name, until, counts(&row, 2)?, now));
     }
+    standing.workers = presence::workers(db).await?;
     Ok(standing)
 }
 

@@ -18,7 +18,7 @@ const STATEMENTS_MAX: usize = 128;
 const PAGE_IN_MEMORY_BYTES: u32 = 1024;
 
 /// Empties every table, each at one stroke.
-const WIPE: [&str; 14] = [
+const WIPE: [&str; 15] = [
     "BEGIN",
     "DELETE FROM parcels",
     "DELETE FROM notices",
@@ -29,6 +29,7 @@ const WIPE: [&str; 14] = [
     "DELETE FROM quotas",
     "DELETE FROM permits",
     "DELETE FROM audit",
+    "DELETE FROM workers",
     "DELETE FROM members",
     "DELETE FROM member_profiles",
     "DELETE FROM member_consents",

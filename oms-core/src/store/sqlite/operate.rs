@@ -4,9 +4,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure::{Failure, Result};
 use super::records;
+use super::row::Columns;
 use crate::policy::OrderPolicy;
 use crate::store::aggregate::{Aggregate, action_name, answer_name, answer_of};
-use crate::store::{Operated, Operation};
+use crate::store::{Audited, Operated, Operation};
 
 /// Does what `operation` says, and all that follows.
 ///
@@ -52,6 +53,27 @@ fn done_before(db: &Connection, operation: &Operation) -> Result<Option<Operated
         db.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?;
     let done = answer.map(|answer| answer_of(&answer)).transpose();
     done.map_err(|error| Failure::corrupt("audit", error.to_string()))
+}
+
+/// The last actions, on `order` alone where one is named; the latest first.
+pub(super) fn audited(db: &Connection, order: Option<&str>, limit: usize) -> Result<Vec<Audited>> {
+    let sql = "SELECT at, order_id, action, done_by, answer FROM audit
+               WHERE ?1 IS NULL OR order_id = ?1 ORDER BY id DESC LIMIT ?2";
+    let mut statement = db.prepare_cached(sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![order, limit])?;
+    let mut audited = Vec::new();
+    while let Some(row) = rows.next()? {
+        let row = Columns::new(row, "audit");
+        audited.push(Audited {
+            at: row.moment(0)?,
+            order: row.text(1)?,
+            action: row.text(2)?,
+            by: row.text(3)?,
+            answer: row.text(4)?,
+        });
+    }
+    Ok(audited)
 }
 
 fn audit(db: &Connection, operation: &Operation, answer: &str) -> Result<()> {

@@ -6,6 +6,7 @@ use clockwork::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::failure::{Failure, Result};
+use super::presence;
 use super::row::Columns;
 use crate::member::WELCOME;
 use crate::store::aggregate::by_of;
@@ -242,6 +243,7 @@ pub(super) fn standing(db: &Connection, now: Timestamp) -> Result<Standing> {
         let (name, until) = (row.text(0)?, row.moment(1)?);
         standing.quotas.push(standing::quota(name, until, counts(&row, 2)?, now));
     }
+    standing.workers = presence::workers(db)?;
     Ok(standing)
 }
 
