@@ -180,7 +180,8 @@ pub struct Service {
     /// A service that is told to end (SIGTERM) has so long to answer the requests and to finish the
     /// steps that are under way. What is not finished by then is handed back, which takes two seconds
     /// more at most. The default leaves room for that within the 30 s after which most supervisors kill.
-    #[serde(with = "humantime_serde")]
+    // Nothing that is simulated depends on it: plans of which nobody changed it stay the bytes they were.
+    #[serde(with = "humantime_serde", skip_serializing_if = "is_usual_end")]
     #[schemars(with = "String")]
     pub shutdown_within: Duration,
     /// Where traces go: the collector's address for OTLP over HTTP, `http://HOST:PORT` or `https://`,
@@ -269,6 +270,13 @@ pub(crate) fn trim_url(url: &mut String) {
     url.truncate(url.trim_end_matches('/').len());
 }
 
+/// Kubernetes kills after 30 s.
+const SHUTDOWN_WITHIN: Duration = seconds(25);
+
+fn is_usual_end(within: &Duration) -> bool {
+    *within == SHUTDOWN_WITHIN
+}
+
 const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
@@ -350,8 +358,7 @@ impl Default for Service {
             body_bytes_max: 64 * 1024,
             pool_size: 10,
             pool_wait: seconds(30),
-            // Kubernetes kills after 30 s, Docker's compose files are mostly set to the same.
-            shutdown_within: seconds(25),
+            shutdown_within: SHUTDOWN_WITHIN,
             otlp: None,
         }
     }

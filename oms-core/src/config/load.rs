@@ -278,6 +278,7 @@ mod tests {
             ("OMS_CARRIER__CALLS__WINDOWS", "[{ calls = 5, per = \"1s\" }]"),
             ("OMS_MESSENGER__CALLS__BREAKER__FAILURE_RATE", "1"),
             ("OMS_SERVICE__BODY_BYTES_MAX", "1000"),
+            ("OMS_SERVICE__SHUTDOWN_WITHIN", "9s"),
         ])
         .unwrap();
         assert_eq!(config.carrier.calls.read_timeout, Duration::from_secs(7));
@@ -288,6 +289,7 @@ mod tests {
         assert_eq!(config.carrier.calls.windows.len(), 1);
         assert_eq!(config.messenger.calls.breaker.failure_rate, 1.0);
         assert_eq!(config.service.body_bytes_max, 1000);
+        assert_eq!(config.service.shutdown_within, Duration::from_secs(9));
     }
 
     #[track_caller]
