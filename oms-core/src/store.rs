@@ -52,6 +52,12 @@ pub enum Error {
         /// The use case.
         op: &'static str,
     },
+    /// It is not there, or not yet: it could not be opened.
+    #[error("database away: {reason}")]
+    Away {
+        /// The engine's words.
+        reason: String,
+    },
     /// The commit was under way and its answer was lost: it may have happened.
     #[error("commit of `{op}` not answered")]
     CommitUnknown {
@@ -93,7 +99,8 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later.
     pub fn retryable(&self) -> bool {
-        matches!(self, Error::Busy { .. } | Error::CommitUnknown { .. } | Error::Full { .. })
+        use Error::{Away, Busy, CommitUnknown, Full};
+        matches!(self, Busy { .. } | Away { .. } | CommitUnknown { .. } | Full { .. })
     }
 }
 

@@ -6,7 +6,7 @@
 mod oms;
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,6 +19,8 @@ use oms::{arg, command, line, oms};
 use oms_core::env::Event;
 use oms_core::telemetry::HistoryLine;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 /// Ends the process also when a test fails.
 struct Serving(Child);
@@ -115,6 +117,51 @@ async fn a_service_keeps_orders_until_it_is_told_to_end() {
     assert_eq!((&order["id"], &order["state"]), (&"ORD-1".into(), &"accepted".into()));
 }
 
+/// Ends `oms serve` on a database at `url` by itself, after `wait` of a time of which a hundred seconds
+/// are one.
+fn serve_on(url: &str, wait: &str) -> Command {
+    let mut command = command(&["serve", "--store", url, "--store-wait", wait]);
+    command.args(["--carrier", "http://127.0.0.1:1", "--messenger", "http://127.0.0.1:1"]);
+    command.args(["--listen", "127.0.0.1:0", "--clock", "2026-11-21T10:00:00+09:00x100"]);
+    command
+}
+
+/// Says to whoever connects next what a PostgreSQL server says while it starts.
+async fn says_that_it_starts(server: &TcpListener) {
+    const STARTS: &[u8] = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0";
+    let (mut client, _) = server.accept().await.unwrap();
+    let mut asked = [0; 512];
+    // It has no TLS.
+    assert_eq!(client.read(&mut asked).await.unwrap(), 8);
+    client.write_all(b"N").await.unwrap();
+    assert!(client.read(&mut asked).await.unwrap() > 8);
+    let length = u32::try_from(STARTS.len() + 4).unwrap().to_be_bytes();
+    client.write_all(&[b"E", &length[..], STARTS].concat()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_waited_for_as_long_as_is_said() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://oms:hunter2@{}/orders", server.local_addr().unwrap());
+    let clock = DrillClock::from_spec(None);
+    let mut waiting = serve_on(&url, "1h").stderr(Stdio::null()).spawn().map(Serving).unwrap();
+    for _ in 0..3 {
+        let asked = says_that_it_starts(&server);
+        let asked = clockwork::timeout(&clock, Duration::from_secs(30), asked).await;
+        asked.expect("it looks again and again");
+    }
+    assert_eq!(waiting.0.try_wait().unwrap(), None);
+    drop((waiting, server));
+
+    let told = serve_on(&url, "2s").output().unwrap();
+    let said = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.status.code(), Some(2), "{said}");
+    assert!(said.contains("the database is looked for again"), "{said}");
+    assert!(said.contains("database away") && !said.contains("hunter2"), "{said}");
+    let at_once = serve_on("nowhere/orders.db", "1h").output().unwrap();
+    assert_eq!(at_once.status.code(), Some(2), "a folder does not come by itself");
+}
+
 /// A carrier that takes its time and then has a fault; where it is, and how many calls have begun.
 async fn slow_carrier() -> (String, Arc<AtomicUsize>) {
     let begun = Arc::new(AtomicUsize::new(0));
@@ -126,7 +173,7 @@ async fn slow_carrier() -> (String, Arc<AtomicUsize>) {
             http::StatusCode::INTERNAL_SERVER_ERROR
         }
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let router = axum::Router::new().fallback(answer);
     spawn(async move { axum::serve(listener, router).await.unwrap() });

@@ -59,6 +59,7 @@ files! {
     "sleeps-through-lease",
     "takeover",
     "quota",
+    "fairness",
     "database-trouble",
     "database-restart",
     "connections-ended",

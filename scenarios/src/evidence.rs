@@ -11,6 +11,7 @@ mod owners;
 mod pool;
 mod quota;
 mod takeover;
+mod turns;
 
 pub use calls::{Call, CallEnd};
 pub use connections::{Connections, Held};
@@ -18,6 +19,7 @@ pub use gaps::LeftBehind;
 pub use pool::Pool;
 pub use quota::QuotaUse;
 pub use takeover::{Interrupted, Takeovers};
+pub use turns::Turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -229,6 +229,10 @@ pub struct Expect {
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub quota_late_max: Option<Duration>,
+    /// While a parcel of one seller waits, at most so many parcels of any one other seller are
+    /// begun before one of its own is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_max: Option<u32>,
     /// What a process leaves behind that dies or is halted over a call is another's within so long.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -268,6 +272,7 @@ impl Default for Expect {
             violated: Vec::new(),
             must_reach: Vec::new(),
             quota_late_max: None,
+            turn_max: None,
             taken_over_within: None,
             slowdown_max: 2.0,
         }

@@ -42,6 +42,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("cancel-refused", "a cancellation came after the pick-up"),
     ("booked-after-midnight", "a booking of one day was made on the next"),
     ("reply-lost", "a request was processed and its reply did not arrive"),
+    ("turn-taken", "a parcel was begun before one of another seller that had come earlier"),
     ("late-effect", "a request was processed after its caller had gone"),
 ];
 
@@ -99,6 +100,7 @@ pub fn reached(evidence: &Evidence) -> BTreeSet<String> {
     reached.crashes(evidence);
     reached.ledgers(evidence);
     reached.transitions(evidence);
+    reached.add_if("turn-taken", evidence.turns().is_some_and(|turns| turns.overtook));
     for count in evidence.faults.iter().filter(|count| count.times > 0) {
         reached.0.insert(fault(count.fault.kind));
     }
@@ -257,6 +259,7 @@ fn was_redelivered(evidence: &Evidence) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::OrderOverride;
     use crate::testing::Builder;
 
     #[track_caller]
@@ -347,6 +350,16 @@ mod tests {
         check(crashed, "node-crashed");
         let other = Builder::clean(1).call_begins(1, 7, "RegBook", "k", 1_002).crash(0, 1_003);
         assert!(!reached(&other.evidence()).contains("crash-during:RegBook"));
+    }
+
+    #[test]
+    fn a_turn_is_taken_where_a_later_parcel_of_another_seller_goes_first() {
+        let seller = Some("shop".to_owned());
+        let of_shop = OrderOverride { index: 2, seller, ..OrderOverride::default() };
+        let sold = Builder::clean(2).plan(|plan| plan.workload.order = vec![of_shop]);
+        assert!(!reached(&sold.evidence()).contains("turn-taken"), "first come, first served");
+        let third = sold.orders_planned(3).walk("order", "ORD-3", &[("accepted", 9)]);
+        check(third.call(0, 99, "RegBook", "ORD-3/1", 900, 950, "done", Some(200)), "turn-taken");
     }
 
     #[test]

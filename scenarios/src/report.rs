@@ -15,7 +15,7 @@ use std::time::Duration;
 use oms_core::store::Transition;
 use serde::Serialize;
 
-use crate::evidence::{Evidence, FaultCount, Pool, QuotaUse, Takeovers};
+use crate::evidence::{Evidence, FaultCount, Pool, QuotaUse, Takeovers, Turns};
 use crate::history::Mode;
 use crate::strategies;
 use crate::verdict::{Judgement, PromiseVerdict, Verdict};
@@ -74,6 +74,9 @@ pub struct DrillResult {
     /// How soon others had what a process left behind, where one died or was halted over a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takeovers: Option<Takeovers>,
+    /// How sellers took turns, where there were several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turns: Option<Turns>,
     /// Each fault of the plan, and how often it fired.
     pub faults: Vec<FaultCount>,
     /// Everything that the run came through.
@@ -153,6 +156,7 @@ impl DrillResult {
             pool: evidence.pool(),
             quota: evidence.quota_use(),
             takeovers: evidence.takeovers(),
+            turns: evidence.turns(),
             faults: judgement.faults,
             reached: judgement.reached.into_iter().collect(),
             history_hash: how.history_hash,

@@ -18,6 +18,7 @@ mod date_of_today;
 mod dedupe_by_day;
 mod duplicate_taken_for_failure;
 mod failed_commit_as_done;
+mod first_come_first_served;
 mod gives_up_on_4xx;
 mod gives_up_on_maintenance;
 mod gives_up_on_refused_connection;
@@ -101,6 +102,8 @@ pub enum Family {
     Durability,
     /// One bad order harms the others.
     OneBadOrder,
+    /// One seller's orders hold up another's.
+    Fairness,
 }
 
 impl Family {
@@ -122,6 +125,7 @@ impl Family {
         Family::ReportAckedTooEarly,
         Family::Durability,
         Family::OneBadOrder,
+        Family::Fairness,
     ];
 
     /// Its name in tables.
@@ -143,6 +147,7 @@ impl Family {
             Family::ReportAckedTooEarly => "report acknowledged too early",
             Family::Durability => "durability",
             Family::OneBadOrder => "one bad order",
+            Family::Fairness => "fairness between sellers",
         }
     }
 }
@@ -236,6 +241,7 @@ pub const ALL: &[Sabotage] = &[
     breaker_counts_refusals::SABOTAGE,
     poison_stops_the_lane::SABOTAGE,
     notification_failure_undoes_delivery::SABOTAGE,
+    first_come_first_served::SABOTAGE,
 ];
 
 /// The judgements about orders under a planted bug, or the recommended ones.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use clockwork::Entropy;
-use faults::{Fault, Kind};
+use faults::{Fault, Kind, Mode};
 
 use crate::plan::{Expect, Plan, World};
 
@@ -16,6 +16,12 @@ pub const KILL_EVERY: Duration = Duration::from_secs(10);
 
 /// One worker is stopped for a while for so many that are killed.
 const KILLS_A_STALL: u32 = 4;
+
+/// A database that is restarted too is so once for so many falls: by turns in order and at once.
+const FALLS_A_RESTART: u32 = 8;
+
+/// The longest that it is away.
+const AWAY_MAX: Duration = Duration::from_secs(8);
 
 /// Orders for each worker that is killed: some 24 a minute, half of what the carrier's quota
 /// carries, so that there is room for what is sent again.
@@ -65,6 +71,41 @@ pub fn plan(seed: u64, kills: u32) -> Plan {
     plan
 }
 
+/// The same, and the database's server is restarted now and then. Live it is a private PostgreSQL.
+pub fn restarting(mut plan: Plan) -> Plan {
+    let entropy = Entropy::new(plan.seed).fork("soak", "restarts");
+    let is_fall = |fault: &&Fault| matches!(fault.kind, Kind::Crash | Kind::Stall);
+    let falls = plan.faults.iter().filter(is_fall).count() as u32;
+    let span = KILL_EVERY * FALLS_A_RESTART;
+    let restarts = (0..falls.div_ceil(FALLS_A_RESTART)).map(|turn| {
+        let dice = entropy.fork("restart", turn);
+        let longest = span.min(KILL_EVERY * falls - span * turn);
+        let from = span * turn + dice.fork("at", ()).duration(Duration::ZERO, longest);
+        let by = dice.fork("by", ()).duration(Duration::from_secs(1), AWAY_MAX);
+        let mode = if turn.is_multiple_of(2) { Mode::Fast } else { Mode::Immediate };
+        Fault {
+            on: Some("store".to_owned()),
+            mode: Some(mode),
+            from: Some(whole_millis(from)),
+            by: Some(whole_millis(by)),
+            ..Fault::new(Kind::DatabaseRestart)
+        }
+    });
+    let restarts: Vec<Fault> = restarts.collect();
+    plan.faults.extend(restarts);
+    plan.why =
+        "Load for a long time, with workers killed and stopped, calls lost and the database \
+                restarted."
+            .to_owned();
+    plan.expect.must_reach.push("fault:database-restart".to_owned());
+    plan
+}
+
+/// As a plan file has it.
+fn whole_millis(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// A worker falls: it is killed, or by turns stopped.
 fn fell(entropy: Entropy, turn: u32) -> Fault {
     let dice = entropy.fork("fall", turn);
@@ -75,7 +116,7 @@ fn fell(entropy: Entropy, turn: u32) -> Fault {
         true => (Kind::Stall, Some(dice.fork("by", ()).duration(KILL_EVERY, STALL_MAX))),
         false => (Kind::Crash, None),
     };
-    let from = Some(Duration::from_millis(u64::try_from(from.as_millis()).unwrap_or(u64::MAX)));
+    let from = Some(whole_millis(from));
     let by = by.map(|by| Duration::from_secs(by.as_secs()));
     Fault {
         on: Some("node".to_owned()),
@@ -98,6 +139,19 @@ mod tests {
         assert_eq!(Plan::parse(&plan.to_toml()).unwrap(), plan);
         assert_eq!(plan, super::plan(7, 10));
         assert_ne!(plan.faults, super::plan(8, 10).faults);
+        let restarting = restarting(plan.clone());
+        assert_eq!(Plan::parse(&restarting.to_toml()).unwrap(), restarting);
+        assert_eq!(restarting.faults[..plan.faults.len()], plan.faults, "beside all else");
+    }
+
+    #[test]
+    fn the_database_is_restarted_by_turns_in_order_and_at_once_within_the_load() {
+        let plan = restarting(plan(3, 20));
+        let restarts = plan.faults.iter().filter(|fault| fault.kind == Kind::DatabaseRestart);
+        let restarts: Vec<&Fault> = restarts.collect();
+        let modes: Vec<Mode> = restarts.iter().filter_map(|fault| fault.mode).collect();
+        assert_eq!(modes, [Mode::Fast, Mode::Immediate, Mode::Fast]);
+        assert!(restarts.iter().all(|fault| fault.from.unwrap() <= KILL_EVERY * 20));
     }
 
     #[test]
@@ -116,5 +170,12 @@ mod tests {
         let result = runner::simulate(&plan(1, 25), &Settings::default()).unwrap();
         assert_eq!(result.verdict, Verdict::Held, "{:?} {:?}", result.reasons, result.promises);
         assert_eq!(result.figures.crashes, 20);
+    }
+
+    #[test]
+    fn a_simulated_soak_holds_with_the_database_restarted() {
+        let plan = restarting(plan(2, 25));
+        let result = runner::simulate(&plan, &Settings::default()).unwrap();
+        assert_eq!(result.verdict, Verdict::Held, "{:?} {:?}", result.reasons, result.promises);
     }
 }

@@ -41,6 +41,8 @@ struct Body<'a> {
     customer: Customer,
     id: &'a str,
     items: Vec<Item>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    seller: &'a str,
 }
 
 #[derive(Serialize)]
@@ -98,6 +100,7 @@ fn offer(plan: &Plan, entropy: Entropy, index: u32) -> Offer {
             line2: format!("{index}호"),
         },
         items: items.collect(),
+        seller: workload.seller_of(index),
     };
     // Texts and numbers: nothing that JSON cannot write.
     let body = serde_json::to_string(&body).expect("texts and numbers are always JSON");

@@ -23,6 +23,7 @@ use crate::http::{self, App, Metrics};
 use crate::policy::Policies;
 use crate::presence::Breakers;
 use crate::service::Workers;
+use crate::store::Store;
 use crate::store::sqlite::{Options, Time};
 use crate::telemetry::{JsonlObserver, Observers};
 use crate::traces::{self, Exporter, Traces};
@@ -32,10 +33,18 @@ const LEAVE: Duration = Duration::from_secs(1);
 /// When all else has ended, the collector of traces has so long to take the last of them.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
+/// A database that is away at the start is looked for so often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
     store: StoreArgs,
+    /// A database that is away at the start is waited for so long: after a failure of all, whoever
+    /// is up first waits for the other
+    #[arg(long, value_name = "TIME", env = "OMS_STORE_WAIT", default_value = "1m",
+        value_parser = humantime_serde::re::humantime::parse_duration)]
+    store_wait: Duration,
     /// The carrier's API: http://HOST:PORT
     #[arg(long, value_name = "URL", env = "OMS_CARRIER", hide_env_values = true)]
     carrier: Option<String>,
@@ -226,7 +235,7 @@ async fn environment(
     Ok(Env {
         carrier: transport("carrier", &config.carrier.calls)?,
         messenger: transport("messenger", &config.messenger.calls)?,
-        store: super::open_observed(&args.store, options).await?,
+        store: open_patiently(&args.store, args.store_wait, options).await?,
         // Two processes must not jitter alike.
         entropy: Entropy::new(0).fork("process", &worker),
         clock,
@@ -235,6 +244,25 @@ async fn environment(
         policies: Policies::default(),
         worker,
     })
+}
+
+/// The database, waited for while it is away. What is wrong with it otherwise is told at once.
+async fn open_patiently(
+    args: &StoreArgs,
+    wait: Duration,
+    options: Options,
+) -> Result<Arc<dyn Store>, Error> {
+    let clock = options.clock.clone();
+    let until = clock.now() + wait;
+    loop {
+        match super::open_observed(args, options.clone()).await {
+            Err(Error::Open { source, .. }) if source.retryable() && clock.now() < until => {
+                tracing::warn!(error = %source, "the database is looked for again");
+            }
+            opened => return opened,
+        }
+        clock.sleep(LOOK_AGAIN.min(until.since(clock.now()))).await;
+    }
 }
 
 fn announce(listener: &TcpListener, format: Format, out: &mut dyn Write) -> Result<(), Error> {

@@ -26,6 +26,10 @@ pub(super) struct SoakArgs {
     /// A database in place of a fresh file, sqlite:PATH or postgres://…, without orders
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// The database is restarted now and then too; live it is a private PostgreSQL server, for nobody's
+    /// own is ended
+    #[arg(long, conflicts_with = "store")]
+    restarts: bool,
     /// Drill seconds in a real second
     #[arg(long, value_name = "FACTOR", default_value_t = live::SPEED, value_parser = speed)]
     speed: f64,
@@ -49,7 +53,10 @@ pub(super) fn soak(args: SoakArgs) -> Result<u8, Error> {
     let spans = |lasting: Duration| lasting.mul_f64(args.speed).div_duration_f64(KILL_EVERY);
     // Beyond all numbers it is as many as there are.
     let kills = args.lasting.map(|lasting| spans(lasting).ceil() as u32).or(args.kills);
-    let plan = soak::plan(args.seed, kills.unwrap_or(KILLS));
+    let mut plan = soak::plan(args.seed, kills.unwrap_or(KILLS));
+    if args.restarts {
+        plan = soak::restarting(plan);
+    }
     let settings = runner::Settings { out: args.out.clone(), ..args.broken.settings() };
     if args.simulated {
         return print_results(vec![runner::simulate(&plan, &settings)], args.format);

@@ -8,13 +8,14 @@ use oms_core::order::{NAME_BYTES_MAX, carrier_bytes};
 
 use crate::plan::{Expect, OrderOverride, Plan};
 
-/// The counts that `plan` must come to. Which promises fall, what must be reached and how much
-/// slower healthy orders may be is left as it stands there.
+/// The counts that `plan` must come to. Which promises fall, what must be reached, how much slower
+/// healthy orders may be and how long a turn is left as it stands there.
 pub fn expect(plan: &Plan) -> Expect {
     let mut expect = Expect {
         violated: plan.expect.violated.clone(),
         must_reach: plan.expect.must_reach.clone(),
         slowdown_max: plan.expect.slowdown_max,
+        turn_max: plan.expect.turn_max,
         ..Expect::default()
     };
     for index in 1..=plan.workload.orders {

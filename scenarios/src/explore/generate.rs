@@ -53,7 +53,8 @@ struct Draft {
     late_max: Duration,
     /// When the chaos ends.
     chaos: Duration,
-    /// Whether it is measured how much slower healthy orders are: beside bad ones nothing happens.
+    /// Whether it is measured how much slower healthy orders are, or whose turn it is: beside that
+    /// nothing happens.
     is_measured: bool,
 }
 

@@ -127,10 +127,12 @@ fn arguments(
     if let Some(ahead) = stage.plan().faults.iter().find(skews).and_then(|fault| fault.by) {
         spec.epoch = spec.epoch + ahead;
     }
-    let flags: [(&str, OsString); 6] = [
+    let flags: [(&str, OsString); 7] = [
         ("--carrier", carrier.api.clone().into()),
         ("--messenger", gateway.api.clone().into()),
         ("--listen", "127.0.0.1:0".into()),
+        // A plan may have it restarted just then, and drill time is short.
+        ("--store-wait", "5m".into()),
         ("--config", config.into()),
         ("--clock", spec.to_string().into()),
         ("--format", "json".into()),

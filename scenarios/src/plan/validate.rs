@@ -142,6 +142,9 @@ impl Plan {
             problems.check(first == Some(place), field("index"), "stands there twice");
             let parcels = order.parcels.is_none_or(|count| parcels.contains(&count));
             problems.check(parcels, field("parcels"), &why);
+            let id = |text: &str| (1..=40).contains(&text.len()) && text.bytes().all(known);
+            let seller = order.seller.as_deref().is_none_or(id);
+            problems.check(seller, field("seller"), "must be 1 to 40 of A-Z a-z 0-9 - _");
         }
         for (place, scan) in self.scans.iter().enumerate() {
             let order = (1..=workload.orders).contains(&scan.order);
@@ -295,6 +298,11 @@ mod tests {
             |plan| plan.workload.order = vec![order(3), order(3), order(21)],
             "workload.order[1].index: stands there twice\n\
              workload.order[2].index: is no order of this workload",
+        );
+        let sold_by = |seller: &str| OrderOverride { seller: Some(seller.to_owned()), ..order(3) };
+        check(
+            |plan| plan.workload.order = vec![sold_by("the shop")],
+            "workload.order[0].seller: must be 1 to 40 of A-Z a-z 0-9 - _",
         );
         let state = fake_cj::tracking::ParcelState::PickedUp;
         check(

@@ -75,6 +75,9 @@ pub struct OrderOverride {
     #[serde(default, with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub cancel_after: Option<Duration>,
+    /// Who sells it; orders that name nobody are of one seller too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seller: Option<String>,
 }
 
 impl OrderOverride {
@@ -88,7 +91,8 @@ impl OrderOverride {
     /// Takes away what makes the order bad.
     pub(super) fn heal(&mut self) {
         let OrderOverride { index, at, parcels, .. } = *self;
-        *self = OrderOverride { index, at, parcels, ..OrderOverride::default() };
+        let seller = self.seller.take();
+        *self = OrderOverride { index, at, parcels, seller, ..OrderOverride::default() };
     }
 }
 
@@ -125,6 +129,19 @@ impl Workload {
     /// How many parcels the order at `index` has.
     pub fn parcels_of(&self, index: u32) -> u32 {
         self.overridden(index).and_then(|order| order.parcels).unwrap_or(self.parcels)
+    }
+
+    /// Who sells the order at `index`; empty where nobody is named.
+    pub fn seller_of(&self, index: u32) -> &str {
+        let named = self.overridden(index).and_then(|order| order.seller.as_deref());
+        named.unwrap_or_default()
+    }
+
+    /// Whether orders of more than one seller come in.
+    pub fn has_sellers(&self) -> bool {
+        let mut all = (1..=self.orders).map(|index| self.seller_of(index));
+        let first = all.next();
+        !self.order.is_empty() && all.any(|seller| Some(seller) != first)
     }
 
     /// When the order at `index` comes in, since the run's start. The first of an even workload
@@ -190,12 +207,26 @@ mod tests {
 
     #[test]
     fn only_what_changes_an_orders_end_makes_it_bad() {
-        let mut order = OrderOverride { index: 1, parcels: Some(2), ..OrderOverride::default() };
+        let seller = Some("shop".to_owned());
+        let mut order =
+            OrderOverride { index: 1, parcels: Some(2), seller, ..OrderOverride::default() };
         assert!(!order.makes_bad());
         order.cancel_after = Some(Duration::ZERO);
         assert!(order.makes_bad());
         order.heal();
         assert!(!order.makes_bad());
-        assert_eq!(order.parcels, Some(2));
+        assert_eq!((order.parcels, order.seller.as_deref()), (Some(2), Some("shop")));
+    }
+
+    #[test]
+    fn whoever_names_no_seller_is_a_seller_too() {
+        let mut workload = Workload { orders: 2, ..Workload::default() };
+        assert!(!workload.has_sellers());
+        let seller = Some("shop".to_owned());
+        workload.order = vec![OrderOverride { index: 2, seller, ..OrderOverride::default() }];
+        assert!(workload.has_sellers());
+        assert_eq!((workload.seller_of(1), workload.seller_of(2)), ("", "shop"));
+        workload.order.push(OrderOverride { index: 1, ..workload.order[0].clone() });
+        assert!(!workload.has_sellers(), "all are of one");
     }
 }

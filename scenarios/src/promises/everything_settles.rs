@@ -12,7 +12,7 @@ use oms_core::store::OrderView;
 use serde::Serialize;
 
 use super::Finding;
-use crate::evidence::{Evidence, Interrupted};
+use crate::evidence::{Evidence, Interrupted, Turns};
 use crate::plan::Expect;
 
 /// How it was broken.
@@ -73,6 +73,16 @@ pub enum Violation {
         #[serde(with = "humantime_serde")]
         within: Duration,
     },
+    /// A seller waited while another was served again and again.
+    #[error("{parcel} waited while {begun} of another seller were begun, not {at_most}")]
+    OutOfTurn {
+        /// The parcel.
+        parcel: String,
+        /// How many parcels of one other seller were begun meanwhile.
+        begun: usize,
+        /// The plan's bound.
+        at_most: u32,
+    },
     /// What a process left behind lay for longer than the plan allows.
     #[error("{work} was left behind at {at} and {} within {within:?}", taken(.taken_at))]
     LeftTooLong {
@@ -118,6 +128,7 @@ pub fn check(evidence: &Evidence) -> Finding {
     }
     violations.extend(missing(evidence));
     violations.extend(members(evidence));
+    violations.extend(out_of_turn(evidence));
     violations.extend(evidence.rows.orders.iter().filter_map(loose));
     let too_late = left_too_long(evidence).into_iter().chain(late(evidence));
     // Live at a factor, a machine that stalls for a second stalls for twenty of the drill's: who was
@@ -190,6 +201,14 @@ fn late(evidence: &Evidence) -> Option<Violation> {
     (late > within).then_some(Violation::Late { call: used.latest_call, late, within })
 }
 
+/// The parcel that waited longest for its seller's turn, where the plan says how long one may.
+fn out_of_turn(evidence: &Evidence) -> Option<Violation> {
+    let at_most = evidence.plan.expect.turn_max?;
+    let Turns { most: begun, parcel, .. } = evidence.turns()?;
+    let too_many = begun > usize::try_from(at_most).unwrap_or(usize::MAX);
+    too_many.then_some(Violation::OutOfTurn { parcel, begun, at_most })
+}
+
 /// Work that nobody took over in time, where the plan says what time that is.
 fn left_too_long(evidence: &Evidence) -> Vec<Violation> {
     let Some(within) = evidence.plan.expect.taken_over_within else { return Vec::new() };
@@ -255,6 +274,7 @@ mod tests {
     use super::*;
     use oms_core::env::Event;
 
+    use crate::plan::OrderOverride;
     use crate::testing::{Builder, said};
 
     #[test]
@@ -326,6 +346,23 @@ mod tests {
         let live = check(&eleventh(20_000).live(20.0).evidence());
         assert_eq!((live.violations.len(), live.doubts.len()), (0, 1), "the machine's, perhaps");
         assert_eq!(check(&eleventh(20_000).live(1.0).evidence()).violations.len(), 1);
+    }
+
+    #[test]
+    fn sellers_take_turns_as_far_as_the_plan_says() {
+        // Each order came 10 ms after the one before, and its first call 50 ms after it came.
+        let bound = |turn_max| {
+            let seller = Some("shop".to_owned());
+            let of_shop = OrderOverride { index: 4, seller, ..OrderOverride::default() };
+            let four = Builder::clean(4).plan(|plan| {
+                (plan.workload.order, plan.expect.turn_max) = (vec![of_shop], turn_max);
+            });
+            check(&four.evidence())
+        };
+        assert_eq!(bound(None), Finding::default());
+        assert_eq!(bound(Some(3)), Finding::default());
+        let told = "ORD-4/1 waited while 3 of another seller were begun, not 2";
+        assert_eq!(said(&bound(Some(2))), told);
     }
 
     #[test]

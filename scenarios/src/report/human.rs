@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::wrap::{width, wrap};
 use super::{DrillResult, Figures};
-use crate::evidence::{Pool, QuotaUse, Takeovers};
+use crate::evidence::{Pool, QuotaUse, Takeovers, Turns};
 use crate::history::Mode;
 use crate::verdict::{Verdict, describe};
 
@@ -60,6 +60,7 @@ fn drill(result: &DrillResult) -> String {
     text += &wrap(&faults(result), 2);
     text += &result.quota.as_ref().map(|quota| wrap(&used(quota), 2)).unwrap_or_default();
     text += &result.takeovers.as_ref().map(|all| wrap(&taken_over(all), 2)).unwrap_or_default();
+    text += &result.turns.as_ref().map(|turns| wrap(&took_turns(turns), 2)).unwrap_or_default();
     text += &result.pool.as_ref().map(|pool| wrap(&told(pool), 2)).unwrap_or_default();
     for promise in result.promises.iter().filter(|promise| promise.verdict == Verdict::Violated) {
         let expected = if promise.expected { " (as expected)" } else { "" };
@@ -169,6 +170,18 @@ fn taken_over(all: &Takeovers) -> String {
         all.left_behind,
         all.taken,
         time(all.slowest_ms),
+    )
+}
+
+/// `3 sellers: at most 12 parcels of one were begun while another's waited (ORD-301/1)`
+fn took_turns(turns: &Turns) -> String {
+    let waited = match turns.most {
+        0 => String::new(),
+        _ => format!(" ({})", turns.parcel),
+    };
+    format!(
+        "{} sellers: at most {} parcels of one were begun while another's waited{waited}",
+        turns.sellers, turns.most,
     )
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use super::failure::before_commit;
+use super::failure::{before_commit, passes};
 use super::migrate::migrate;
 use crate::store::sqlite::Options;
 use crate::store::{self, Error};
@@ -37,7 +37,10 @@ pub(super) async fn pool(url: &str, options: &Options) -> store::Result<PgPool> 
     const OP: &str = "open";
     let settings = settings(url, options)?;
     // Not through the pool: it would wait for a server that is not there.
-    let failed = |error: sqlx::Error| Error::Engine { op: OP, reason: error.to_string() };
+    let failed = |error: sqlx::Error| match (passes(&error), error.to_string()) {
+        (true, reason) => Error::Away { reason },
+        (false, reason) => Error::Engine { op: OP, reason },
+    };
     let mut first = settings.connect().await.map_err(failed)?;
     migrate(&mut first).await.map_err(|failure| failure.of(OP))?;
     // It has done its work; whether it parts politely does not matter.

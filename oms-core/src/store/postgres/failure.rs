@@ -86,7 +86,7 @@ fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
 
 /// Whether the same use case may succeed a little later: others were in the way, or the server was
 /// away, restarted, or not the one that may be written to.
-fn passes(error: &sqlx::Error) -> bool {
+pub(super) fn passes(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
         _ => database_error(error).is_some_and(|refused| code_passes(refused.code())),

@@ -9,7 +9,7 @@ use faults::{Fault, Kind, When};
 
 use super::{Draft, calls, nodes, orders, store, world};
 use crate::explore::dice::Dice;
-use crate::plan::Pattern;
+use crate::plan::{OrderOverride, Pattern};
 
 /// Makes a plan one about its theme.
 type Theme = fn(&mut Draft, Dice);
@@ -40,6 +40,12 @@ const fn seconds(count: u64) -> Duration {
 pub(super) fn draw(draft: &mut Draft) -> bool {
     if !draft.powers.swarm {
         return false;
+    }
+    // Drawn apart from the themes of the list, which so stay as they were without it.
+    let sellers = draft.dice.fork("sellers", 0);
+    if sellers.chance("flood", 0.04) {
+        flood(draft, sellers);
+        return true;
     }
     let dice = draft.dice.fork("theme", 0);
     let mut drawn = dice.between("which", 0, 99);
@@ -202,6 +208,34 @@ fn bad_among_good(draft: &mut Draft, dice: Dice) {
         true => (1..=dice.count("bad", 3, 4)).for_each(|index| orders::refuse(draft, index, dice)),
         false => orders::lose_booking(draft, dice.count("which", 1, 2), dice),
     }
+    draft.is_measured = true;
+}
+
+/// A seller pours in more than can be worked on at once, and another has an order or two.
+fn flood(draft: &mut Draft, dice: Dice) {
+    let at_once = dice.count("at-once", 1, 2);
+    let small = dice.count("small", 1, 2);
+    // Both may have been in hand and not begun yet, and as many more may go first.
+    let turn = 2 * at_once;
+    let workload = &mut draft.plan.workload;
+    workload.orders = turn + at_once + dice.count("more", 2, 6) + small;
+    workload.over = Duration::ZERO;
+    let seller = Some("corner-shop".to_owned());
+    for index in workload.orders - small + 1..=workload.orders {
+        let at = Some(Duration::from_millis(dice.fork("small", index).between("at", 1, 60)));
+        workload.order.push(OrderOverride {
+            index,
+            at,
+            seller: seller.clone(),
+            ..OrderOverride::default()
+        });
+    }
+    draft.plan.world.nodes = 1;
+    draft.plan.oms.carrier.calls.at_once = at_once as usize;
+    // Work that is put back, for it got no permit, goes by when it falls due again.
+    draft.plan.carrier.limits = fake_cj::config::Switch::Off;
+    draft.plan.neighbour = None;
+    draft.plan.expect.turn_max = Some(turn);
     draft.is_measured = true;
 }
 
