@@ -346,6 +346,10 @@ impl Fault {
             Target::Server => field == Field::From,
             // A node's fault either waits for a call or for a moment of its own.
             Target::Node if self.when.is_some() => true,
+            // A clock is set forward at one moment, and back at another.
+            Target::Node if self.kind == Kind::ClockSkew => {
+                matches!(field, Field::From | Field::Until)
+            }
             // By chance at each scheduling point.
             Target::Node if self.kind == Kind::Crash && field != Field::From => {
                 matches!(field, Field::Rate | Field::Times)
@@ -431,6 +435,10 @@ mod tests {
             ("kind = 'crash'\npoint = 3\nendpoint = 'RegBook'", "`crash` takes no `endpoint`"),
             ("kind = 'stall'\nby = '40s'", "`stall` needs `point`"),
             ("kind = 'clock-skew'\nby = '9s'\nnth = 2", "`clock-skew` takes no `nth`"),
+            (
+                "kind = 'clock-skew'\nby = '9s'\nfrom = '5s'\nuntil = '5s'",
+                "`clock-skew`: `until` must be later than `from`",
+            ),
             ("kind = 'busy'\nby = '1s'", "`busy` takes no `by`"),
             ("kind = 'busy'\nkey = 'ORD-1'", "`busy` takes no `key`"),
             ("kind = 'crash'\npoint = 3\nrate = 0.1", "`crash` takes no `rate`"),
@@ -474,6 +482,7 @@ mod tests {
             ("kind = 'stall'\nby = '40s'\nfrom = '5s'", true),
             ("kind = 'stall'\nby = '40s'\npoint = 9", false),
             ("kind = 'clock-skew'\nby = '90s'\nnode = 1", true),
+            ("kind = 'clock-skew'\nby = '3s'\nfrom = '5s'\nuntil = '9s'", true),
             ("kind = 'busy'\nfrom = '5s'\nuntil = '9s'", true),
             ("kind = 'busy'\nendpoint = 'settle-parcel'\nrate = 0.02", false),
             ("kind = 'slow'\nby = '2s'", false),

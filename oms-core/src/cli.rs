@@ -152,9 +152,14 @@ impl Error {
 /// A change of the seams, under the settings.
 pub type Seams = Arc<dyn Fn(&mut Env, &Arc<Config>) + Send + Sync>;
 
+/// A change of the clock.
+pub type ClockChange = Arc<dyn Fn(Arc<dyn Clock>) -> Arc<dyn Clock> + Send + Sync>;
+
 /// What a program that embeds this one hands in. The shipped binary leaves all as recommended.
 #[derive(Clone)]
 pub struct Rig {
+    /// What the program takes for the time.
+    pub clock: ClockChange,
     /// Judgements about an order as a whole.
     pub orders: Arc<dyn OrderPolicy>,
     /// Changes the settings of the store of `oms serve`.
@@ -168,6 +173,7 @@ pub struct Rig {
 impl Default for Rig {
     fn default() -> Rig {
         Rig {
+            clock: Arc::new(|clock| clock),
             orders: Arc::new(SoundOrders),
             store: Arc::new(|_| {}),
             seams: Arc::new(|_, _| {}),
@@ -221,7 +227,7 @@ fn run(cli: Cli, rig: &Rig, out: &mut dyn Write) -> Result<u8, Error> {
     let serves = matches!(command, Command::Serve(_));
     let runtime = runtime(serves)?;
     runtime.block_on(async {
-        let clock: Arc<dyn Clock> = Arc::new(DrillClock::from_spec(common.clock.as_ref()));
+        let clock = (rig.clock)(Arc::new(DrillClock::from_spec(common.clock.as_ref())));
         start_log(&common, serves, clock.clone())?;
         match command {
             Command::Serve(args) => serve::serve(args, &common, rig, clock, out).await,

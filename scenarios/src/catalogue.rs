@@ -65,6 +65,7 @@ files! {
     "connections-ended",
     "disk-full",
     "clocks-apart",
+    "clock-jump",
     "power-cut",
     "sign-up",
     "sign-up-in-one-transaction",

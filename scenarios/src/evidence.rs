@@ -27,7 +27,7 @@ use std::time::Duration;
 use clockwork::Timestamp;
 use fake_cj::ledger::Booking;
 use fake_kakao::ledger::Message;
-use faults::{Fault, Kind};
+use faults::Fault;
 use oms_core::env::Event;
 use oms_core::state::OrderState;
 use oms_core::store::{MemberView, OrderView, ParcelKey, Rows, Transition};
@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::{FinalReads, History, Mode, Record, Step, What};
 use crate::plan::{Plan, Site};
 use crate::queue;
+use crate::skew;
 use owners::Owners;
 
 /// All that is known of a run, ready to be judged.
@@ -362,7 +363,7 @@ impl Evidence {
     }
 
     /// Whether something befell `node` between two moments of its clock that excuses lateness: a
-    /// crash, a stall, or a fault of the store.
+    /// crash, a stall, a clock that was set, or a fault of the store.
     pub fn was_disturbed(&self, node: Option<u32>, from: Timestamp, until: Timestamp) -> bool {
         // What befalls a node is told by the right clock, which its own may be ahead of.
         let from = from - self.ahead(node);
@@ -380,16 +381,16 @@ impl Evidence {
             }
             _ => false,
         });
-        disturbed || self.store_failed_at_unknown_times()
+        let jumped = node.is_some_and(|node| {
+            skew::jumps(&self.plan, node).any(|at| (from..=until).contains(&at))
+        });
+        disturbed || jumped || self.store_failed_at_unknown_times()
     }
 
-    /// How far the clock of `node` is ahead.
+    /// How far the clock of `node` is ahead, at most.
     pub fn ahead(&self, node: Option<u32>) -> Duration {
-        let skews = |fault: &&Fault| {
-            fault.kind == Kind::ClockSkew
-                && node.is_some_and(|node| fault.node.unwrap_or(0) == node)
-        };
-        self.plan.faults.iter().find(skews).and_then(|fault| fault.by).unwrap_or_default()
+        let skews = |fault: &&Fault| node.is_some_and(|node| skew::is_of(fault, node));
+        self.plan.faults.iter().filter(skews).filter_map(|fault| fault.by).sum()
     }
 
     /// Whether faults of the store fired of which only the number is known.

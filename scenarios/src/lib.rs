@@ -35,6 +35,7 @@ mod settled;
 pub mod shrink;
 pub mod sign_up;
 pub mod sim;
+mod skew;
 pub mod soak;
 pub mod strategies;
 pub mod sweep;

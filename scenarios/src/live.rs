@@ -36,7 +36,7 @@ use clockwork::{Clock, ClockSpec, DrillClock, Entropy, Timestamp};
 use faults::{Fault, Fired, Kind, Target};
 use oms_core::store::without_secrets;
 
-use crate::history::{FinalReads, History, Mode, Phase, Step};
+use crate::history::{FinalReads, History, Mode, Phase, Record, Step};
 use crate::offering::Shop;
 use crate::plan::{Plan, Site};
 use crate::recorder::Recorder;
@@ -430,12 +430,18 @@ async fn finish(
     }
     let mut plan = stage.plan().clone();
     plan.replay_hash = None;
-    let mut records = stage.recorder.take();
+    let told = stage.recorder.take().into_iter().map(|record| (record.at, record));
+    let mut records: Vec<(Timestamp, Record)> = told.collect();
     for (node, path) in nodes.histories() {
-        records.extend(reading::node_history(node, &path)?);
+        // What one process wrote stays in its order, also where its clock was set back.
+        let mut latest = Timestamp::EPOCH;
+        records.extend(reading::node_history(node, &path)?.into_iter().map(|record| {
+            latest = latest.max(record.at);
+            (latest, record)
+        }));
     }
-    // Stable: what one process wrote stays in its order.
-    records.sort_by_key(|record| record.at);
+    records.sort_by_key(|(at, _)| *at);
+    let records = records.into_iter().map(|(_, record)| record).collect();
     Ok(History { plan, mode: Mode::Live, clock_factor: options.speed, records, reads })
 }
 

@@ -13,7 +13,6 @@ pub(crate) mod latency;
 mod network;
 mod node;
 pub(crate) mod postman;
-mod skew;
 mod turns;
 mod world;
 

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_simulated_soak_holds_with_the_database_restarted() {
-        let plan = restarting(plan(2, 25));
+        let plan = restarting(plan(1, 50));
         let result = runner::simulate(&plan, &Settings::default()).unwrap();
         assert_eq!(result.verdict, Verdict::Held, "{:?} {:?}", result.reasons, result.promises);
     }

@@ -332,6 +332,45 @@ fn a_database_that_is_restarted_or_ends_its_connections_loses_nothing() {
     assert!(ran.err.contains("may not be --store's") && !ran.err.contains("secret"), "{}", ran.err);
 }
 
+/// A drill as it is, slow enough for a busy machine.
+#[track_caller]
+fn live_at_twenty(drill: &str) -> Value {
+    let line = format!("run {drill} --live --speed 20 --tries 2 --format json");
+    Folder::new().drill(&line).exits(0).json()["drills"][0].clone()
+}
+
+#[test]
+fn four_hundred_orders_and_five_kills_ship_every_order_once() {
+    let result = live_at_twenty("peers-test");
+    assert_eq!(result["orders"], serde_json::json!({ "completed": 400 }));
+    assert_eq!(result["figures"]["bookings"], 400);
+    // Two of the five may want the same process.
+    assert!(result["figures"]["crashes"].as_u64() >= Some(3), "{}", result["figures"]);
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_turns_orders_away_and_loses_none() {
+    let result = live_at_twenty("disk-full");
+    assert_eq!(result["orders"], serde_json::json!({ "completed": 60 }));
+    assert_eq!(result["faults"][0]["times"], 1);
+}
+
+/// On a private server, for the workers' clocks are not the database's.
+#[test]
+fn workers_whose_clocks_are_apart_or_are_set_ship_every_order_once() {
+    if schema("live_clocks").is_none() {
+        return;
+    }
+    for (drill, orders) in [("clocks-apart", 60), ("clock-jump", 90)] {
+        let result = live_at_twenty(drill);
+        assert_eq!(result["orders"], serde_json::json!({ "completed": orders }));
+        assert_eq!(result["figures"]["bookings"], orders);
+        let faults = result["faults"].as_array().unwrap();
+        let skews = faults.iter().filter(|fault| fault["fault"]["kind"] == "clock-skew");
+        assert!(skews.clone().count() == 2 && skews.clone().all(|fault| fault["times"] == 1));
+    }
+}
+
 #[test]
 fn an_api_that_is_killed_and_started_again_has_what_it_had_accepted() {
     let folder = Folder::new();

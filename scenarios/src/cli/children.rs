@@ -19,6 +19,7 @@ use crate::live::disturbed::{self, Disturbed};
 use crate::queue::{NoBroker, Queue};
 use crate::sabotage;
 use crate::sign_up;
+use crate::skew::{Ahead, Skewed};
 use crate::strategies::{self, Setup};
 use crate::verdict::exit;
 
@@ -58,6 +59,10 @@ fn oms(args: &[OsString]) -> ExitCode {
     let (sabotage, args) = leading("--sabotage", args);
     let (form, args) = leading("--sign-up", args);
     let (full, args) = leading("--disk-full", args);
+    let (ahead, args) = leading("--clock-skew", args);
+    let Ok(ahead) = ahead.map_or(Ok(Vec::new()), serde_json::from_str::<Vec<Ahead>>) else {
+        return ExitCode::from(exit::USAGE);
+    };
     let Ok(full) = full.map_or(Ok(Vec::new()), serde_json::from_str::<Vec<Span>>) else {
         return ExitCode::from(exit::USAGE);
     };
@@ -76,6 +81,7 @@ fn oms(args: &[OsString]) -> ExitCode {
         way => way.and_then(Result::ok),
     };
     let rig = Rig {
+        clock: Arc::new(move |clock| Skewed::over(clock, ahead.clone())),
         orders: sabotage::orders(sabotage),
         store: Arc::new(move |options| {
             sabotage::store(sabotage)(options);

@@ -90,7 +90,6 @@ impl Evidence {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::plan::OrderOverride;
     use crate::testing::Builder;
 

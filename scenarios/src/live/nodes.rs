@@ -18,6 +18,7 @@ use super::{Error, Stage, background, disturbed};
 use crate::history::Step;
 use crate::plan::Site;
 use crate::recorder::Recorder;
+use crate::skew;
 
 /// All nodes. Clones share them.
 #[derive(Clone)]
@@ -122,10 +123,11 @@ fn arguments(
         let full = serde_json::to_string(&full).expect("moments are plain JSON");
         arguments.extend(["--disk-full".into(), full.into()]);
     }
-    let mut spec = stage.spec.clone();
-    let skews = |fault: &&Fault| fault.kind == Kind::ClockSkew && fault.node.unwrap_or(0) == number;
-    if let Some(ahead) = stage.plan().faults.iter().find(skews).and_then(|fault| fault.by) {
-        spec.epoch = spec.epoch + ahead;
+    let ahead = skew::of_node(stage.plan(), number);
+    if !ahead.is_empty() {
+        // Durations and moments: nothing that JSON cannot say.
+        let ahead = serde_json::to_string(&ahead).expect("durations and moments are plain JSON");
+        arguments.extend(["--clock-skew".into(), ahead.into()]);
     }
     let flags: [(&str, OsString); 7] = [
         ("--carrier", carrier.api.clone().into()),
@@ -134,7 +136,7 @@ fn arguments(
         // A plan may have it restarted just then, and drill time is short.
         ("--store-wait", "5m".into()),
         ("--config", config.into()),
-        ("--clock", spec.to_string().into()),
+        ("--clock", stage.spec.to_string().into()),
         ("--format", "json".into()),
     ];
     arguments.push("serve".into());
@@ -156,7 +158,9 @@ pub(super) fn obey(nodes: &Nodes, signals: &broadcast::Sender<Fault>) {
 
 /// Kills and stalls nodes at the times that the plan names.
 pub(super) fn disturb(stage: &Stage<'_>, nodes: &Nodes) {
-    for (_, fault) in stage.plan().faults_at(Site::Node) {
+    // A clock jumps by itself.
+    let falls = |(_, fault): &(usize, &Fault)| fault.kind != Kind::ClockSkew;
+    for (_, fault) in stage.plan().faults_at(Site::Node).filter(falls) {
         let Some(from) = fault.from.filter(|_| fault.only_simulated().is_none()) else { continue };
         let (clock, at) = (stage.clock.clone(), stage.start + from);
         let (nodes, fault) = (nodes.clone(), fault.clone());

@@ -270,6 +270,21 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_set_meanwhile_excuses_a_delay() {
+        let set_at = |from: u64, node: u32| {
+            let (by, from) = (Some(Duration::from_secs(50)), Some(Duration::from_millis(from)));
+            let node = Some(node);
+            let jump =
+                faults::Fault { by, from, node, ..faults::Fault::new(faults::Kind::ClockSkew) };
+            let plan = |plan: &mut crate::plan::Plan| plan.faults = vec![jump];
+            check(&recorded_at(Some(60_000)).plan(plan).evidence()).violations.len()
+        };
+        assert_eq!(set_at(500, 0), 0);
+        assert_eq!(set_at(500, 1), 1, "another's");
+        assert_eq!(set_at(61_000, 0), 1, "later");
+    }
+
+    #[test]
     fn faults_of_the_store_that_were_only_counted_excuse_a_delay() {
         let busy = faults::Fault::new(faults::Kind::Busy);
         let counted = |times| {

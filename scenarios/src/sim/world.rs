@@ -26,7 +26,6 @@ use super::latency::Latencies;
 use super::network::{Fall, Link, Server};
 use super::node::Mark;
 use super::postman::Postman;
-use super::skew::Skewed;
 use super::turns::Turns;
 use super::{Error, Places, Run};
 use crate::history::{FinalReads, History, Mode, Phase, Step};
@@ -34,6 +33,7 @@ use crate::offering::Shop;
 use crate::plan::{Plan, Site};
 use crate::recorder::Recorder;
 use crate::settled;
+use crate::skew::{self, Skewed};
 use crate::workload::{self, Offer};
 
 /// All workers share one address, and so one quota. It is from the block for documentation.
@@ -320,11 +320,7 @@ impl<'a> World<'a> {
     }
 
     fn clock_of(&self, number: u32) -> Arc<dyn Clock> {
-        let skews = |fault: &&Fault| fault.kind == Kind::ClockSkew && hits(fault, number);
-        match self.node_faults.iter().find(skews).and_then(|fault| fault.by) {
-            Some(ahead) => Arc::new(Skewed { inner: self.clock.clone(), ahead }),
-            None => self.clock.clone(),
-        }
+        Skewed::over(self.clock.clone(), skew::of_node(self.plan(), number))
     }
 
     /// What happens to a node at its scheduling points.
@@ -354,7 +350,9 @@ impl<'a> World<'a> {
             let hosts = hosts.clone();
             injector.on_crash(Arc::new(move |signal: CrashSignal| fell(&hosts, &signal.fault)));
         }
-        for fault in self.node_faults.iter().filter(|fault| !at_points(fault)) {
+        // A clock jumps by itself.
+        let falls = |fault: &&Fault| !at_points(fault) && fault.kind != Kind::ClockSkew;
+        for fault in self.node_faults.iter().filter(falls) {
             let Some(from) = fault.from else { continue };
             let (clock, at) = (self.clock.clone(), self.start + from);
             let (hosts, fault) = (hosts.clone(), fault.clone());
