@@ -269,7 +269,7 @@ async fn carrier_that_keeps_bookings_waiting() -> (String, Arc<AtomicUsize>) {
         .route("/ReqOneDayToken", post(async move || success(token)))
         .route("/ReqInvcNo", post(async move || success(number)))
         .route("/RegBook", post(book));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     spawn(async move { axum::serve(listener, router).await.unwrap() });
     (url, begun)
