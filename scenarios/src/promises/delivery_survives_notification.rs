@@ -9,6 +9,9 @@
 //!
 //! Where another service books, what it heard has not reached us before its event does; one that is
 //! late or lost on its way is no notification's doing either.
+//!
+//! Live at a factor a record that came late is a doubt and no violation, unless a message of its order
+//! was under way: it may have been the machine that stalled.
 
 use std::time::Duration;
 

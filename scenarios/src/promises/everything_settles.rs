@@ -2,6 +2,9 @@
 //!
 //! The counts of the plan are exact: parking everything with the operator is no pass. What is not
 //! at rest when the time is up is named, with where it hangs.
+//!
+//! What came later than the plan allows is a violation; live at a factor it is a doubt, for it may have
+//! been the machine that stalled.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -22,8 +22,8 @@ const NEXT_PARCEL: &str =
     "SELECT due_at FROM parcels WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
 const NEXT_NOTICE: &str =
     "SELECT due_at FROM notices WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
-/// The first seller that has work, when its oldest falls due, and the last seller that has work; and the
-/// first two of those after another.
+/// Two statements. The first seller that has work, when its oldest falls due, and the last seller that
+/// has work; and of those after seller `?1` the first, and when its oldest falls due.
 type Walk = [&'static str; 2];
 const PARCELS: Walk = [
     "SELECT seller, due_at, (SELECT seller FROM parcels
