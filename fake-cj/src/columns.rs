@@ -9,7 +9,7 @@
 
 use clockwork::Timestamp;
 
-use crate::wire::request::{Data, Row};
+use crate::wire::request::{Data, Field, Row};
 
 /// One column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,20 +187,30 @@ pub const GOODS_COLUMNS: &[Column] = &[
 /// # Errors
 /// The first [`Error`] in the order of the tables; a booking without goods lacks their `MPCK_SEQ`.
 pub fn check(data: &Data<'_>) -> Result<(), Error> {
-    check_row("RCPT", COLUMNS, |name| data.text(name))?;
+    check_row("RCPT", COLUMNS, &data.fields)?;
     let nothing = [Row::default()];
     let goods = if data.rows.is_empty() { nothing.as_slice() } else { data.rows.as_slice() };
-    goods.iter().try_for_each(|row| check_row("RCPT_GDS", GOODS_COLUMNS, |name| row.text(name)))
+    goods.iter().try_for_each(|row| check_row("RCPT_GDS", GOODS_COLUMNS, &row.fields))
+}
+
+/// What `fields` have for each of `columns`; of a name that comes twice the first counts. They come in
+/// the order of the guide for the most part, so each is looked for from behind the last on.
+fn values<'f>(columns: &[Column], fields: &'f [Field<'_>]) -> Vec<&'f str> {
+    let mut values = vec![None; columns.len()];
+    let mut next = 0;
+    for (name, value) in fields {
+        let (before, behind) = columns.split_at(next);
+        if let Some(steps) = behind.iter().chain(before).position(|column| column.name == name) {
+            next = (next + steps) % columns.len();
+            values[next].get_or_insert(&**value);
+        }
+    }
+    values.into_iter().map(Option::unwrap_or_default).collect()
 }
 
 /// Checks one row; empty ones first, as the database does.
-fn check_row<'f>(
-    table: &'static str,
-    columns: &[Column],
-    value_of: impl Fn(&str) -> &'f str,
-) -> Result<(), Error> {
-    for column in columns {
-        let value = value_of(column.name);
+fn check_row(table: &'static str, columns: &[Column], fields: &[Field<'_>]) -> Result<(), Error> {
+    for (column, value) in columns.iter().zip(values(columns, fields)) {
         if value.is_empty() {
             if column.required {
                 return Err(Error::Empty { table, column: column.name });
@@ -303,6 +313,16 @@ mod tests {
         assert_eq!(checked(&nameless), empty("GDS_NM"));
         let none = SMALLEST.replace(r#"{"MPCK_SEQ":"1","GDS_NM":"상품"}"#, "");
         assert_eq!(checked(&none), empty("MPCK_SEQ"));
+    }
+
+    #[test]
+    fn of_a_name_that_comes_twice_the_first_counts() {
+        let [good, bad] = [r#""BOX_QTY":"1","#, r#""BOX_QTY":"one","#];
+        let twice = |first: &str, second: &str| {
+            checked(&SMALLEST.replace(good, &format!("{first}{second}")))
+        };
+        assert_eq!(twice(good, bad), Ok(()));
+        assert_eq!(twice(bad, good), Err(Error::NoNumber));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::call::{Call, Context, Guard, Line, Outcome, words};
 use crate::config::{self, Config};
 use crate::env::{Env, Hands};
 use crate::order::Order;
+use crate::policy::MessagePolicy;
 use crate::store::{About, DeliveryReport, NoticeWork, Window};
 
 /// The quota of sending, in the store: messages, and each send is one.
@@ -45,6 +46,7 @@ struct Shared {
     sends: Guard,
     /// Apart from sending, quota and breaker: reports that fail must not keep messages back.
     reports: Guard,
+    policy: Arc<dyn MessagePolicy>,
     shop: config::Shop,
     config: config::Messenger,
 }
@@ -67,6 +69,7 @@ impl Messenger {
         let shared = Shared {
             sends: Guard::new(env, line(QUOTA, calls.windows.clone()), calls),
             reports: Guard::new(env, line(REPORT_QUOTA, report_windows), calls),
+            policy: env.policies.messages.clone(),
             shop: config.shop.clone(),
             config: config.messenger.clone(),
         };
@@ -101,7 +104,8 @@ impl Messenger {
             }
         };
         let key = notice.key.to_string();
-        let request = wire::send(config, &key, to, template, &text);
+        let idempotency_key = shared.policy.idempotency_key(&key);
+        let request = wire::send(config, &key, idempotency_key.as_deref(), to, template, &text);
         let call = Call { endpoint: "send/omni", changes: true, for_all: false, request };
         let secrets = [shared.config.api_key.as_str(), to];
         shared.sends.call(hands, context, call, |response| reply::sent(response, &secrets)).await

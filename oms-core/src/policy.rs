@@ -1,5 +1,6 @@
 //! Judgements as values, so that a drill can replace a good one by a bad one and watch what breaks.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -55,6 +56,21 @@ pub trait PausePolicy: Send + Sync {
 pub struct SoundPauses;
 
 impl PausePolicy for SoundPauses {}
+
+/// Judgements about a message.
+pub trait MessagePolicy: Send + Sync {
+    /// The idempotency key under which the message `key` travels: its own, with each attempt the same.
+    /// Without one the gateway would take each attempt for another message.
+    fn idempotency_key<'k>(&self, key: &'k str) -> Option<Cow<'k, str>> {
+        Some(Cow::Borrowed(key))
+    }
+}
+
+/// The recommended judgements.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SoundMessages;
+
+impl MessagePolicy for SoundMessages {}
 
 /// What an order's parcels and notifications look like when one of them has changed.
 #[derive(Debug, Clone)]
@@ -115,10 +131,16 @@ pub struct Policies {
     pub booking: Arc<dyn BookingPolicy>,
     /// About an API that wants to be left alone.
     pub pauses: Arc<dyn PausePolicy>,
+    /// About a message.
+    pub messages: Arc<dyn MessagePolicy>,
 }
 
 impl Default for Policies {
     fn default() -> Policies {
-        Policies { booking: Arc::new(SoundBooking), pauses: Arc::new(SoundPauses) }
+        Policies {
+            booking: Arc::new(SoundBooking),
+            pauses: Arc::new(SoundPauses),
+            messages: Arc::new(SoundMessages),
+        }
     }
 }

@@ -57,7 +57,7 @@ mod told_before_booked;
 mod unknown_as_booked;
 mod unknown_as_failed;
 
-pub(crate) use tapped_transport::{Fields, TappedTransport};
+pub(crate) use key_forgotten_in_header::Keyless;
 
 use std::sync::Arc;
 

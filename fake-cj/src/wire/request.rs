@@ -25,11 +25,14 @@ impl<'a> Envelope<'a> {
     }
 }
 
+/// Name and value.
+pub type Field<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// `DATA`: fields, and where a call has one, its `ARRAY`.
 #[derive(Debug, Default)]
 pub struct Data<'a> {
-    /// Name and value, in the order of arrival.
-    pub fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// In the order of arrival.
+    pub fields: Vec<Field<'a>>,
     /// `ARRAY`: rows of fields.
     pub rows: Vec<Row<'a>>,
 }
@@ -37,8 +40,8 @@ pub struct Data<'a> {
 /// One row of `ARRAY`.
 #[derive(Debug, Default)]
 pub struct Row<'a> {
-    /// Name and value, in the order of arrival.
-    pub fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// In the order of arrival.
+    pub fields: Vec<Field<'a>>,
 }
 
 impl Data<'_> {
@@ -55,7 +58,7 @@ impl Row<'_> {
     }
 }
 
-fn find<'f>(fields: &'f [(Cow<'_, str>, Cow<'_, str>)], name: &str) -> &'f str {
+fn find<'f>(fields: &'f [Field<'_>], name: &str) -> &'f str {
     fields.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
 }
 

@@ -22,7 +22,8 @@ struct Send<'a> {
     message_flow: Vec<Step<'a>>,
     #[serde(rename = "ref")]
     reference: &'a str,
-    idempotency_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<&'a str>,
     idempotency_ttl: u64,
 }
 
@@ -58,10 +59,11 @@ enum Step<'a> {
 /// also as a fallback, so it travels as an MMS, which takes 2,000.
 const SMS_BYTES_MAX: usize = 90;
 
-/// One message to one recipient, under `key`.
+/// The message `key` to one recipient, under an idempotency key.
 pub(super) fn send(
     config: &config::Messenger,
     key: &str,
+    idempotency_key: Option<&str>,
     to: &str,
     template: &str,
     text: &str,
@@ -84,7 +86,7 @@ pub(super) fn send(
         destinations: [Destination { to, reference: key }],
         message_flow,
         reference: key,
-        idempotency_key: key,
+        idempotency_key,
         idempotency_ttl: config.idempotency_ttl.as_secs().min(TTL_SECONDS_MAX),
     };
     // Texts and numbers: nothing that JSON cannot write.

@@ -1,10 +1,11 @@
 //! A message's key holds the day on which it is sent.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::Value;
+use clockwork::Clock;
+use oms_core::policy::MessagePolicy;
 
-use super::tapped_transport::{Fields, TappedTransport};
 use super::{Family, Sabotage};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
@@ -15,14 +16,17 @@ pub(super) const SABOTAGE: Sabotage = Sabotage {
     breaks: "no-double-notification",
     seen_in: &["message-lost-at-midnight"],
     seams: |env, _| {
-        let clock = env.clock.clone();
-        let date = move |fields: &mut Fields| {
-            let key = fields.get("ref").and_then(Value::as_str).unwrap_or_default();
-            let key = format!("{}:{key}", clock.now().seoul_date());
-            fields.insert("idempotencyKey".to_owned(), Value::from(key));
-        };
-        let tapped = TappedTransport::new(env.messenger.clone(), "send/omni", date);
-        env.messenger = Arc::new(tapped);
+        env.policies.messages = Arc::new(OnceADay { clock: env.clock.clone() });
     },
     ..Sabotage::NONE
 };
+
+struct OnceADay {
+    clock: Arc<dyn Clock>,
+}
+
+impl MessagePolicy for OnceADay {
+    fn idempotency_key<'k>(&self, key: &'k str) -> Option<Cow<'k, str>> {
+        Some(format!("{}:{key}", self.clock.now().seoul_date()).into())
+    }
+}

@@ -1,8 +1,10 @@
 //! A message carries no key that the gateway would look at.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::tapped_transport::{Fields, TappedTransport};
+use oms_core::policy::MessagePolicy;
+
 use super::{Family, Sabotage};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
@@ -12,12 +14,15 @@ pub(super) const SABOTAGE: Sabotage = Sabotage {
           gateway reads it from the body, and ignores the header",
     breaks: "no-double-notification",
     seen_in: &["message-reply-lost"],
-    seams: |env, _| {
-        let forget = |fields: &mut Fields| {
-            fields.remove("idempotencyKey");
-        };
-        let tapped = TappedTransport::new(env.messenger.clone(), "send/omni", forget);
-        env.messenger = Arc::new(tapped);
-    },
+    seams: |env, _| env.policies.messages = Arc::new(Keyless),
     ..Sabotage::NONE
 };
+
+/// No message has a key that the gateway would see.
+pub(crate) struct Keyless;
+
+impl MessagePolicy for Keyless {
+    fn idempotency_key<'k>(&self, _key: &'k str) -> Option<Cow<'k, str>> {
+        None
+    }
+}

@@ -1,10 +1,11 @@
 //! Each attempt at a message has a key of its own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::Value;
+use clockwork::Clock;
+use oms_core::policy::MessagePolicy;
 
-use super::tapped_transport::{Fields, TappedTransport};
 use super::{Family, Sabotage};
 
 pub(super) const SABOTAGE: Sabotage = Sabotage {
@@ -14,14 +15,17 @@ pub(super) const SABOTAGE: Sabotage = Sabotage {
     breaks: "no-double-notification",
     seen_in: &["message-reply-lost"],
     seams: |env, _| {
-        let clock = env.clock.clone();
-        let renew = move |fields: &mut Fields| {
-            let key = fields.get("ref").and_then(Value::as_str).unwrap_or_default();
-            let key = format!("{key}@{}", clock.now().micros());
-            fields.insert("idempotencyKey".to_owned(), Value::from(key));
-        };
-        let tapped = TappedTransport::new(env.messenger.clone(), "send/omni", renew);
-        env.messenger = Arc::new(tapped);
+        env.policies.messages = Arc::new(Renewed { clock: env.clock.clone() });
     },
     ..Sabotage::NONE
 };
+
+struct Renewed {
+    clock: Arc<dyn Clock>,
+}
+
+impl MessagePolicy for Renewed {
+    fn idempotency_key<'k>(&self, key: &'k str) -> Option<Cow<'k, str>> {
+        Some(format!("{key}@{}", self.clock.now().micros()).into())
+    }
+}

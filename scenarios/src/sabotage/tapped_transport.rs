@@ -9,10 +9,10 @@ use oms_core::env::{Deadlines, Hands, Transport, TransportError};
 use serde_json::{Map, Value};
 
 /// The fields of a request's body.
-pub(crate) type Fields = Map<String, Value>;
+pub(super) type Fields = Map<String, Value>;
 
 /// `inner`, with the bodies of the requests to one endpoint rewritten.
-pub(crate) struct TappedTransport<F> {
+pub(super) struct TappedTransport<F> {
     inner: Arc<dyn Transport>,
     endpoint: &'static str,
     rewrite: F,
@@ -20,7 +20,7 @@ pub(crate) struct TappedTransport<F> {
 
 impl<F: Fn(&mut Fields) + Send + Sync> TappedTransport<F> {
     /// Rewrites what goes to paths that end in `endpoint`.
-    pub(crate) fn new(
+    pub(super) fn new(
         inner: Arc<dyn Transport>,
         endpoint: &'static str,
         rewrite: F,

@@ -1,13 +1,15 @@
 use super::*;
 use crate::config::Messenger;
 
+const KEY: &str = "ORD-1:shipped";
+
 fn config() -> Messenger {
     Messenger { api_key: "secret-key".to_owned(), ..Messenger::default() }
 }
 
 #[test]
 fn a_message_carries_its_key_its_reference_and_an_sms_to_fall_back_to() {
-    let request = send(&config(), "ORD-1:shipped", "01012345678", "ORDER_SHIPPED", "안녕하세요");
+    let request = send(&config(), KEY, Some(KEY), "01012345678", "ORDER_SHIPPED", "안녕하세요");
     assert_eq!(request.method(), Method::POST);
     assert_eq!(request.uri(), "/api/comm/v1/send/omni");
     assert_eq!(request.headers()[AUTHORIZATION], "secret-key");
@@ -24,8 +26,18 @@ fn a_message_carries_its_key_its_reference_and_an_sms_to_fall_back_to() {
 #[test]
 fn without_a_sender_number_nothing_falls_back() {
     let config = Messenger { sms_from: String::new(), ..config() };
-    let request = send(&config, "ORD-1:shipped", "01012345678", "ORDER_SHIPPED", "안녕하세요");
+    let request = send(&config, KEY, Some(KEY), "01012345678", "ORDER_SHIPPED", "안녕하세요");
     assert!(!String::from_utf8_lossy(request.body()).contains("sms"));
+}
+
+#[test]
+fn without_a_key_there_is_no_such_field() {
+    let request = send(&config(), KEY, None, "01012345678", "ORDER_SHIPPED", "안녕하세요");
+    let body = String::from_utf8_lossy(request.body());
+    assert!(
+        body.contains(r#""ref":"ORD-1:shipped""#) && !body.contains("idempotencyKey"),
+        "{body}"
+    );
 }
 
 #[test]

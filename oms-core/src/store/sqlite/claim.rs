@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure::{Failure, Result};
 use super::members;
-use super::records::log;
+use super::records::{log, log_all};
 use super::row::{Columns, micros};
 use crate::order::Order;
 use crate::store::claiming::{self, UNREADABLE, VANISHED, nothing};
@@ -266,19 +266,19 @@ fn next_due(db: &Connection, sql: &str) -> Result<Option<Timestamp>> {
 pub(super) fn notices(db: &Connection, claim: &Claim, turn: &Turn) -> Result<Claimed<NoticeWork>> {
     let mut taken = Vec::new();
     let mut work = Vec::new();
+    let mut walked = Vec::new();
     for Due { work: mut due, left_behind } in due_notices(db, claim, turn)? {
         if left_behind.is_some() {
             taken.push((due.key.to_string(), due.state.to_string()));
         }
-        if let Some(edge) = claiming::begin_sending(&mut due, left_behind.is_some(), claim.now) {
-            log(db, claim.now, &edge)?;
-        }
+        walked.extend(claiming::begin_sending(&mut due, left_behind.is_some(), claim.now));
         lease_notice(db, &due)?;
         if let About::Order { invoices, .. } = &mut due.about {
             *invoices = invoices_of(db, &due.key.order)?;
         }
         work.push(due);
     }
+    log_all(db, claim.now, &walked)?;
     Ok(Claimed { work, next_due: next_due(db, NEXT_NOTICE)?, taken })
 }
 

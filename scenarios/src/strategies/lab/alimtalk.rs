@@ -12,7 +12,7 @@ use oms_core::state::NoticeState;
 use oms_core::store::{About, Lease, NoticeKey, NoticeWork};
 
 use super::{Exception, Thrown, context, heedless};
-use crate::sabotage::{Fields, TappedTransport};
+use crate::sabotage::Keyless;
 use crate::strategies::Setup;
 
 /// The client.
@@ -29,11 +29,7 @@ impl AlimtalkClient {
     pub(super) fn new(setup: &Setup) -> AlimtalkClient {
         let mut env = heedless(&setup.env);
         let keyed = Messenger::new(&env, &setup.config);
-        let without_key = |fields: &mut Fields| {
-            fields.remove("idempotencyKey");
-        };
-        env.messenger =
-            Arc::new(TappedTransport::new(env.messenger.clone(), "send/omni", without_key));
+        env.policies.messages = Arc::new(Keyless);
         let messenger = Messenger::new(&env, &setup.config);
         AlimtalkClient { messenger, keyed, worker: env.worker }
     }
