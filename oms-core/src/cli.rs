@@ -3,6 +3,7 @@
 //! Exit codes: 0 done · 1 refused · 2 usage, or a file, setting or address that cannot be used ·
 //! 70 internal.
 
+mod collector;
 mod ingest;
 mod operate;
 mod prune;
@@ -55,6 +56,13 @@ struct Common {
     /// How log lines look; OMS_LOG says which there are (info, oms_core=debug)
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     log: LogFormat,
+}
+
+impl Common {
+    /// How many times as fast as real time runs.
+    fn scale(&self) -> f64 {
+        self.clock.as_ref().map_or(1.0, |spec| spec.factor)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -226,7 +234,7 @@ fn run(cli: Cli, rig: &Rig, out: &mut dyn Write) -> Result<u8, Error> {
     let Cli { command, common } = cli;
     let serves = matches!(command, Command::Serve(_));
     let runtime = runtime(serves)?;
-    runtime.block_on(async {
+    let ran = runtime.block_on(async {
         let clock = (rig.clock)(Arc::new(DrillClock::from_spec(common.clock.as_ref())));
         start_log(&common, serves, clock.clone())?;
         match command {
@@ -234,14 +242,25 @@ fn run(cli: Cli, rig: &Rig, out: &mut dyn Write) -> Result<u8, Error> {
             Command::Ingest(args) => ingest::ingest(args, clock, out).await,
             Command::List(args) => show::list(args, clock, out).await,
             Command::Status(args) => show::status(args, clock, out).await,
-            Command::Retry(args) => operate::retry(args, clock, out).await,
-            Command::Cancel(args) => operate::cancel(args, clock, out).await,
-            Command::Resolve(args) => operate::resolve(args, clock, out).await,
+            Command::Retry(args) => operate::retry(args, &common, clock, out).await,
+            Command::Cancel(args) => operate::cancel(args, &common, clock, out).await,
+            Command::Resolve(args) => operate::resolve(args, &common, clock, out).await,
             Command::Audit(args) => show::audit(args, clock, out).await,
             Command::Prune(args) => prune::prune(args, clock, out).await,
             Command::Migrate(args) => migrate(&args, clock, out).await,
         }
-    })
+    });
+    if !serves {
+        // Nobody waits for a name's look-up, say of a collector of traces, that was given up.
+        runtime.shutdown_background();
+    }
+    ran
+}
+
+/// A process's name, if it was given none.
+fn own_name(clock: &dyn Clock) -> String {
+    // Containers all have the same process id; they hardly start in the same microsecond.
+    format!("oms-{}-{}", std::process::id(), clock.now().micros())
 }
 
 /// A service uses all cores; a command has one thing to do.

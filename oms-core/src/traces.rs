@@ -2,7 +2,8 @@
 //!
 //! A trace's id is made from the order's id and the moment at which it was taken in (a member's
 //! likewise). So the spans of all workers meet in one trace, and nothing is stored for it. Its root
-//! lasts from intake to the order's end, and is told by whoever sees that end. Below it stands each step,
+//! lasts from intake to the order's end, and is told by whoever sees that end, be it a command of an
+//! operator's. Below it stands each step,
 //! below each step its calls. A poll of delivery reports is for no order alone: it is a trace of its own.
 //!
 //! Nothing waits for a trace. [`Traces`] listens as an observer and hands what is over to a queue that
@@ -32,6 +33,8 @@ use crate::http::Metrics;
 const QUEUE_MAX: usize = 4096;
 /// Steps under way; of more the oldest is given up, for its task has ended without a word.
 const OPEN_MAX: usize = 4096;
+/// When all else has ended, the collector has so long to take the last spans.
+pub const LAST_SPANS: Duration = Duration::from_secs(2);
 /// What a step or a call came to that the process's end cut off.
 const CUT_OFF: &str = "cut-off";
 

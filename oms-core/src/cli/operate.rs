@@ -8,8 +8,12 @@ use clap::builder::NonEmptyStringValueParser;
 use clockwork::Clock;
 use serde_json::json;
 
-use super::{EXIT_REFUSED, Error, Format, StoreArgs};
-use crate::store::{Action, Operated, Operation, Patience, patiently};
+use super::collector::Tracing;
+use super::{Common, EXIT_REFUSED, Error, Format, StoreArgs};
+use crate::config::{self, Config};
+use crate::env::{Observer, Progress, TokioSpawner};
+use crate::store::{self, Action, Operated, Operation, Patience, patiently};
+use crate::traces::LAST_SPANS;
 
 #[derive(Debug, Args)]
 pub(super) struct OperateArgs {
@@ -20,6 +24,9 @@ pub(super) struct OperateArgs {
     by: String,
     #[command(flatten)]
     store: StoreArgs,
+    /// Tells it in the order's trace: the collector's address for OTLP over HTTP, http://HOST:PORT
+    #[arg(long, value_name = "URL", env = "OMS_OTLP", hide_env_values = true)]
+    otlp: Option<String>,
     /// How the answer looks
     #[arg(long, default_value = "human")]
     format: Format,
@@ -50,39 +57,88 @@ struct Truth {
 
 pub(super) async fn retry(
     args: OperateArgs,
+    common: &Common,
     clock: Arc<dyn Clock>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
-    operate(args, Action::Retry, clock, out).await
+    operate(args, "retry", Action::Retry, common, clock, out).await
 }
 
 pub(super) async fn cancel(
     args: OperateArgs,
+    common: &Common,
     clock: Arc<dyn Clock>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
-    operate(args, Action::Cancel, clock, out).await
+    operate(args, "cancel", Action::Cancel, common, clock, out).await
 }
 
 pub(super) async fn resolve(
     args: ResolveArgs,
+    common: &Common,
     clock: Arc<dyn Clock>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
     // Of the two flags exactly one is given: the group sees to it.
     let action = Action::Resolve { parcel: args.parcel, booked: args.truth.booked };
-    operate(args.operate, action, clock, out).await
+    operate(args.operate, "resolve", action, common, clock, out).await
 }
 
 async fn operate(
     args: OperateArgs,
+    step: &'static str,
     action: Action,
+    common: &Common,
     clock: Arc<dyn Clock>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
+    let tracing = tracing_to(&args, common, &clock)?;
     let store = super::open_existing(&args.store, clock.clone()).await?;
-    let operation = Operation { order: args.id.clone(), action, by: args.by, now: clock.now() };
-    let operated = patiently(&*clock, Patience::Short, || store.operate(operation.clone())).await?;
+    let traces = tracing
+        .map(|tracing| tracing.start(store.clone(), clock.clone(), &TokioSpawner::default()));
+    let tell = |at, progress: Progress<'_>| {
+        if let Some(traces) = &traces {
+            traces.progress(at, &progress);
+        }
+    };
+    let (id, now) = (&args.id, clock.now());
+    let operation = Operation { order: id.clone(), action, by: args.by.clone(), now };
+    tell(now, Progress::Begun { step, about: id, what: id, attempt: 1, rounds: 0 });
+    let operated = patiently(&*clock, Patience::Short, || store.operate(operation.clone())).await;
+    tell(clock.now(), Progress::Ended { came_to: came_to(&operated) });
+    let answered = operated.map_err(Error::from).and_then(|operated| answer(&args, operated, out));
+    if let Some(traces) = &traces {
+        traces.finish(&*clock, LAST_SPANS).await;
+    }
+    answered
+}
+
+/// Traces, if they are wanted.
+fn tracing_to(
+    args: &OperateArgs,
+    common: &Common,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Tracing>, Error> {
+    let mut config = Config::default();
+    config.service.otlp.clone_from(&args.otlp);
+    config.service.otlp.iter_mut().for_each(config::trim_url);
+    config.check().map_err(config::Error::Impossible)?;
+    let worker = super::own_name(&**clock);
+    // A command has no metrics: what is dropped is logged.
+    Tracing::to(config.service.otlp.as_deref(), common, &worker, clock, &Arc::default())
+}
+
+/// As its trace names it.
+fn came_to(operated: &store::Result<Operated>) -> &'static str {
+    match operated {
+        Ok(Operated::Done(_) | Operated::MessageQueued) => "moved",
+        Ok(Operated::NotFound | Operated::Refused(_)) => "refused",
+        Err(_) => "lost",
+    }
+}
+
+/// Says what came of it, and gives the exit code.
+fn answer(args: &OperateArgs, operated: Operated, out: &mut dyn Write) -> Result<u8, Error> {
     let (code, told) = match operated {
         Operated::Done(state) => {
             let told = match args.format {
@@ -104,7 +160,8 @@ async fn operate(
         Operated::NotFound => (EXIT_REFUSED, refusal(&args.id, "no such order", args.format)),
         Operated::Refused(why) => (EXIT_REFUSED, refusal(&args.id, &why, args.format)),
     };
-    writeln!(out, "{told}")?;
+    // Before a collector is waited for: a pipe is not flushed line by line.
+    writeln!(out, "{told}").and_then(|()| out.flush())?;
     Ok(code)
 }
 

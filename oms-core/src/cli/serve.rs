@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::collector::Tracing;
 use super::{Common, EXIT_INTERNAL, Error, Format, Rig, StoreArgs, readable};
 use crate::config::{self, Calls, Config};
 use crate::env::{Env, Observer, ReqwestTransport, TaskId, TokioSpawner, Transport, scoped};
@@ -26,12 +27,10 @@ use crate::service::Workers;
 use crate::store::Store;
 use crate::store::sqlite::{Options, Time};
 use crate::telemetry::{JsonlObserver, Observers};
-use crate::traces::{self, Exporter, Traces};
+use crate::traces::{self, Traces};
 
 /// A worker that ends has so long to take its leave of the database.
 const LEAVE: Duration = Duration::from_secs(1);
-/// When all else has ended, the collector of traces has so long to take the last of them.
-const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// A database that is away at the start is looked for so often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -90,14 +89,15 @@ pub(super) async fn serve(
 ) -> Result<u8, Error> {
     let config = Arc::new(settings(&args)?);
     let metrics = Arc::new(Metrics::default());
-    let worker = worker_name(&args, &*clock);
-    let tracing = tracing_to(&config, common, &worker, &clock, &metrics)?;
+    let worker = args.worker_name.clone().unwrap_or_else(|| super::own_name(&*clock));
+    let tracing = Tracing::to(config.service.otlp.as_deref(), common, &worker, &clock, &metrics)?;
     let listens = tracing.as_ref().map(|tracing| tracing.traces.clone());
     let breakers = Breakers::default();
     let told = (metrics.clone(), breakers.clone(), listens);
     let mut env = environment(&args, common, rig, clock, &config, worker, told).await?;
     (rig.seams)(&mut env, &config);
-    let traces = tracing.map(|tracing| tracing.start(&env));
+    let traces =
+        tracing.map(|tracing| tracing.start(env.store.clone(), env.clock.clone(), &*env.spawner));
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|source| Error::Io { what: format!("listen on {}", args.listen), source })?;
@@ -119,58 +119,10 @@ pub(super) async fn serve(
         tracing::debug!("left without a word");
     }
     if let Some(traces) = traces {
-        traces.finish(&*env.clock, LAST_SPANS).await;
+        traces.finish(&*env.clock, traces::LAST_SPANS).await;
     }
     tracing::info!(worker = env.worker, left, "ended");
     Ok(if left == 0 { 0 } else { EXIT_INTERNAL })
-}
-
-/// Traces, before there is anybody to tell of.
-struct Tracing {
-    traces: Traces,
-    exporter: Exporter,
-    collector: Arc<dyn Transport>,
-}
-
-impl Tracing {
-    /// Takes spans to the collector from now on.
-    fn start(self, env: &Env) -> Traces {
-        let (store, clock) = (env.store.clone(), env.clock.clone());
-        let sending = self.exporter.run(store, clock, self.collector);
-        env.spawner.spawn("traces", Box::pin(sending));
-        self.traces
-    }
-}
-
-/// Traces, if they are wanted.
-fn tracing_to(
-    config: &Config,
-    common: &Common,
-    worker: &str,
-    clock: &Arc<dyn Clock>,
-    metrics: &Arc<Metrics>,
-) -> Result<Option<Tracing>, Error> {
-    let Some(url) = config.service.otlp.as_deref().filter(|url| !url.is_empty()) else {
-        return Ok(None);
-    };
-    let connect = traces::CONNECT_TIMEOUT;
-    let collector = ReqwestTransport::new(url, connect, clock.clone(), scale(common), None)
-        .map_err(|source| Error::Transport { api: "collector of traces", source })?;
-    let (traces, exporter) = traces::begin(worker, metrics.clone());
-    Ok(Some(Tracing { traces, exporter, collector: Arc::new(collector) }))
-}
-
-fn worker_name(args: &ServeArgs, clock: &dyn Clock) -> String {
-    match &args.worker_name {
-        Some(name) => name.clone(),
-        // Containers all have the same process id; they hardly start in the same microsecond.
-        None => format!("oms-{}-{}", std::process::id(), clock.now().micros()),
-    }
-}
-
-/// How many times as fast as real time runs.
-fn scale(common: &Common) -> f64 {
-    common.clock.as_ref().map_or(1.0, |spec| spec.factor)
 }
 
 /// Settings from file and environment, then from the flags.
@@ -219,7 +171,7 @@ async fn environment(
         observers.push(Arc::new(history));
     }
     let observer: Arc<dyn Observer> = Arc::new(Observers(observers));
-    let scale = scale(common);
+    let scale = common.scale();
     let transport = |api: &'static str, calls: &Calls| -> Result<Arc<dyn Transport>, Error> {
         let (connect, authorities) = (calls.connect_timeout, calls.ca_file.as_deref());
         ReqwestTransport::new(&calls.url, connect, clock.clone(), scale, authorities)

@@ -57,7 +57,7 @@ impl Known {
         clock: &dyn Clock,
         piece: &Piece,
     ) -> Result<Option<Subject>> {
-        let changed = !matches!(piece.came_to, "put-back" | "lost");
+        let changed = !matches!(piece.came_to, "put-back" | "lost" | "refused");
         if let Some(told) = self.subjects.get(&piece.about).filter(|_| !changed) {
             return Ok(Some(Subject { taken_in: told.taken_in, end: None }));
         }
@@ -72,6 +72,10 @@ impl Known {
             }
         };
         if let Some(subject) = &mut subject {
+            if piece.came_to == "refused" {
+                // Whoever brought it to its end tells that.
+                subject.end = None;
+            }
             self.keep(&piece.about, subject);
         }
         Ok(subject)

@@ -1,0 +1,49 @@
+//! Traces of a service or of a command, if they are wanted.
+
+use std::sync::Arc;
+
+use clockwork::Clock;
+
+use super::{Common, Error};
+use crate::env::{ReqwestTransport, Spawner, Transport};
+use crate::http::Metrics;
+use crate::store::Store;
+use crate::traces::{self, Exporter, Traces};
+
+/// Traces, before there is anybody to tell of.
+pub(super) struct Tracing {
+    /// Who listens.
+    pub(super) traces: Traces,
+    exporter: Exporter,
+    collector: Arc<dyn Transport>,
+}
+
+impl Tracing {
+    /// Of the process `worker`, to the collector at `url`; none where that is empty.
+    pub(super) fn to(
+        url: Option<&str>,
+        common: &Common,
+        worker: &str,
+        clock: &Arc<dyn Clock>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Option<Tracing>, Error> {
+        let Some(url) = url.filter(|url| !url.is_empty()) else { return Ok(None) };
+        let connect = traces::CONNECT_TIMEOUT;
+        let collector = ReqwestTransport::new(url, connect, clock.clone(), common.scale(), None)
+            .map_err(|source| Error::Transport { api: "collector of traces", source })?;
+        let (traces, exporter) = traces::begin(worker, metrics.clone());
+        Ok(Some(Tracing { traces, exporter, collector: Arc::new(collector) }))
+    }
+
+    /// Takes spans to the collector from now on.
+    pub(super) fn start(
+        self,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        spawner: &dyn Spawner,
+    ) -> Traces {
+        let sending = self.exporter.run(store, clock, self.collector);
+        spawner.spawn("traces", Box::pin(sending));
+        self.traces
+    }
+}
