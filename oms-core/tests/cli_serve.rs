@@ -311,6 +311,43 @@ async fn what_is_not_finished_within_the_time_to_end_is_handed_back() {
     assert_eq!(held, 2, "the requests may still arrive, so their permits count on");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_database_does_not_take_back_is_told_by_the_exit_code_and_stays_leased() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("oms.db");
+    let (carrier, begun) = carrier_that_keeps_bookings_waiting().await;
+    let file = folder.path().join("orders.jsonl");
+    std::fs::write(&file, [line("ORD-1"), line("ORD-2")].join("\n")).unwrap();
+    let taken = oms(&["ingest", arg(&file), "--store", arg(&store)]);
+    assert_eq!(taken.code, 0, "{taken:?}");
+    let mut command = command(&["serve", "--store", arg(&store), "--listen", "127.0.0.1:0"]);
+    command.args(["--carrier", &carrier, "--messenger", "http://127.0.0.1:1"]);
+    command.args(["--worker-name", "oms-7", "--clock", "2099-01-01T10:00:00+09:00x20"]);
+    command.env("OMS_SERVICE__SHUTDOWN_WITHIN", "500ms");
+    // Longer than the test: nothing ends by itself meanwhile.
+    for name in ["SERVICE__LEASE", "CARRIER__CALLS__READ_TIMEOUT", "CARRIER__CALLS__DEADLINE"] {
+        command.env(format!("OMS_{name}"), "3h");
+    }
+    let mut serving =
+        Serving(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    while begun.load(Ordering::Acquire) < 2 {
+        wait(Duration::from_millis(10)).await;
+    }
+    // As a backup that hangs: nobody else writes any more.
+    let mut db = rusqlite::Connection::open(&store).unwrap();
+    let lock = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    kill(Pid::from_raw(serving.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    let log = BufReader::new(serving.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let log: Vec<String> = log.take_while(|line| !line.contains(" ended ")).collect();
+    assert!(log.iter().any(|line| line.contains("not finished in time")), "{log:#?}");
+    let sql = "SELECT count(*) FROM parcels WHERE state = 'intended' AND lease_worker = 'oms-7'";
+    let left: i64 = lock.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 2, "whoever takes over at the lease's end finds that they may have been sent");
+    // Its exit code is decided. What still waits for the database is written as the process ends.
+    drop(lock);
+    assert_eq!(serving.0.wait().unwrap().code(), Some(70));
+}
+
 #[test]
 fn an_address_in_use_is_refused() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
