@@ -155,14 +155,11 @@ impl Server {
             folder: folder.map_err(file)?,
         };
         server.make_files().map_err(file)?;
-        // Another process may take the port before the server does.
-        for _ in 1..STARTS {
-            match server.boot().await {
-                Err(_) => server.port = Port::free(chance),
-                Ok(()) => return Ok(Arc::new(server)),
-            }
-        }
-        server.boot().await.map_err(Error::Child)?;
+        let started = on_some_port(chance, async |port| {
+            server.port = port;
+            server.boot().await
+        });
+        started.await.map_err(Error::Child)?;
         Ok(Arc::new(server))
     }
 
@@ -292,6 +289,21 @@ impl Drop for Port {
     }
 }
 
+/// Tries `boot` on one free port after another, for another process may take a port before the server
+/// does. Each is drawn anew: what cannot be had once is not tried again.
+async fn on_some_port<E>(
+    chance: Entropy,
+    mut boot: impl AsyncFnMut(Port) -> Result<(), E>,
+) -> Result<(), E> {
+    let port = |start: usize| Port::free(chance.fork("start", start));
+    for start in 1..STARTS {
+        if boot(port(start)).await.is_ok() {
+            return Ok(());
+        }
+    }
+    boot(port(STARTS)).await
+}
+
 /// What a fault needs to happen.
 struct Way {
     clock: Arc<dyn clockwork::Clock>,
@@ -351,6 +363,33 @@ mod tests {
         let taken = one.0;
         drop(one);
         assert_eq!(Port::free(chance).0, taken, "and is free again");
+    }
+
+    /// Boots a server as often as it is needed, of which the first `in_vain` find their port taken; on
+    /// which ports, and what came of it.
+    async fn boots(in_vain: usize) -> (Vec<u16>, Result<(), usize>) {
+        let (mut kept, mut tried) = (None, Vec::new());
+        let came_to = on_some_port(Entropy::new(0x5eed_9023), async |port| {
+            tried.push(port.0);
+            // As a server keeps its port until it is given another one.
+            kept = Some(port);
+            if tried.len() > in_vain { Ok(()) } else { Err(tried.len()) }
+        });
+        let came_to = came_to.await;
+        drop(kept);
+        (tried, came_to)
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_port_was_taken_meanwhile_is_started_on_another() {
+        for in_vain in 0..STARTS {
+            let (tried, came_to) = boots(in_vain).await;
+            assert_eq!((tried.len(), came_to), (in_vain + 1, Ok(())));
+            let others: BTreeSet<u16> = tried.iter().copied().collect();
+            assert_eq!(others.len(), tried.len(), "each time another: {tried:?}");
+        }
+        let (tried, came_to) = boots(STARTS).await;
+        assert_eq!((tried.len(), came_to), (STARTS, Err(STARTS)), "the last error is told");
     }
 
     #[test]
