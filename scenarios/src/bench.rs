@@ -30,7 +30,7 @@ use crate::prove::Machine;
 use crate::verdict::Verdict;
 use crate::{live, workload};
 use bare::Commits;
-use database::Database;
+use database::{Database, Server};
 use pgbench::Pgbench;
 use service::Bench;
 
@@ -92,6 +92,9 @@ pub enum Error {
     /// The bench's own use of PostgreSQL.
     #[error("PostgreSQL")]
     Postgres(#[from] sqlx::Error),
+    /// The server did not drop the bench's databases in time; the next bench does.
+    #[error("the bench's databases were not dropped in time")]
+    NotCleared,
     /// Orders could not be taken in.
     #[error("orders were not taken in")]
     Intake(#[source] oms_core::store::Error),
@@ -164,14 +167,40 @@ pub struct Line {
     pub reasons: Vec<String>,
 }
 
-/// Measures.
+/// Measures; `None` when `end` came first. Nothing that was made on a server is left behind.
 ///
 /// # Errors
 /// [`Error`]; a promise that fell is a verdict, not an error.
-pub async fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Report, Error> {
+pub async fn run(
+    options: &Options,
+    end: impl Future<Output = ()>,
+    tell: impl FnMut(&str),
+) -> Result<Option<Report>, Error> {
+    let server = match &options.server {
+        Some(url) => Some(Server::use_it(url).await?),
+        None => None,
+    };
+    let report = tokio::select! {
+        biased;
+        // What is dropped then takes its processes and files with it.
+        () = end => None,
+        report = measure(options, server.as_ref(), tell) => Some(report),
+    };
+    let cleared = match server {
+        Some(server) => server.clear().await,
+        None => Ok(()),
+    };
+    let report = report.transpose()?;
+    cleared.map(|()| report)
+}
+
+async fn measure(
+    options: &Options,
+    server: Option<&Server>,
+    mut tell: impl FnMut(&str),
+) -> Result<Report, Error> {
     let folder =
         tempfile::tempdir().map_err(|source| Error::File { path: std::env::temp_dir(), source })?;
-    let server = options.server.as_deref();
     let clock = Arc::new(DrillClock::starting_at(Plan::healthy("bench", 1).start));
     let bench = Bench { orders: options.orders, folder: folder.path().to_owned(), clock };
     let limit = Limit::set_up(&bench, server).await?;
@@ -196,19 +225,15 @@ pub async fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Report
                     Some(full) => full.clone(),
                     None => Database::make(&bench.folder, server, &name).await?,
                 };
-                let measured = bench.measure(&database, *in_flight, &name).await;
+                let measured = bench.measure(&database, *in_flight, &name).await?;
                 if full.is_none() {
                     database.drop_it().await?;
                 }
-                rounds.push(line(measured?, limit, *in_flight, finished));
+                rounds.push(line(measured, limit, *in_flight, finished));
             }
             lines.push(median(rounds));
         }
-        if let Some(full) = full {
-            full.drop_it().await?;
-        }
     }
-    limit.take_down().await?;
     Ok(Report {
         store: if server.is_some() { "postgres" } else { "sqlite" },
         orders: options.orders,
@@ -220,7 +245,7 @@ pub async fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Report
 }
 
 /// A database with so many finished orders: one goes its whole way, and is multiplied.
-async fn past(bench: &Bench, server: Option<&str>, finished: u64) -> Result<Database, Error> {
+async fn past(bench: &Bench, server: Option<&Server>, finished: u64) -> Result<Database, Error> {
     let database = Database::make(&bench.folder, server, "past").await?;
     let first = Bench { orders: 1, ..bench.clone() };
     first.measure(&database, 1, "past").await?;
@@ -231,7 +256,7 @@ async fn past(bench: &Bench, server: Option<&str>, finished: u64) -> Result<Data
 /// What the machine can do.
 enum Limit {
     Bare,
-    Pgbench(Pgbench, Database),
+    Pgbench(Pgbench),
 }
 
 /// What it did for one measurement.
@@ -241,30 +266,23 @@ struct Limits {
 }
 
 impl Limit {
-    async fn set_up(bench: &Bench, server: Option<&str>) -> Result<Limit, Error> {
+    async fn set_up(bench: &Bench, server: Option<&Server>) -> Result<Limit, Error> {
         if server.is_none() {
             return Ok(Limit::Bare);
         }
         let database = Database::make(&bench.folder, server, "limit").await?;
         let pgbench = Pgbench::set_up(&database.url(), &bench.folder).await?;
-        Ok(Limit::Pgbench(pgbench, database))
+        Ok(Limit::Pgbench(pgbench))
     }
 
     async fn measure(&self, bench: &Bench, in_flight: usize, name: &str) -> Result<Limits, Error> {
-        if let Limit::Pgbench(pgbench, _) = self {
+        if let Limit::Pgbench(pgbench) = self {
             let per_second = pgbench.orders_per_second(in_flight, PGBENCH_SECONDS).await?;
             return Ok(Limits { per_second, one_by_one: None });
         }
         let per_second = bench.measure_bare(in_flight, Commits::Grouped, name).await?;
         let one_by_one = Some(bench.measure_bare(in_flight, Commits::OneByOne, name).await?);
         Ok(Limits { per_second, one_by_one })
-    }
-
-    async fn take_down(self) -> Result<(), Error> {
-        match self {
-            Limit::Bare => Ok(()),
-            Limit::Pgbench(_, database) => database.drop_it().await,
-        }
     }
 }
 

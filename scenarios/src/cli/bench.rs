@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::run::store_url;
-use super::signals::told_to_end;
+use super::signals::hear;
 use super::{Error, Format, print, runtime};
 use crate::bench::{self, Options};
 
@@ -24,8 +24,8 @@ pub(super) struct BenchArgs {
     /// Measures all of it again over so many finished orders
     #[arg(long, value_name = "N", default_value_t = 0)]
     finished: u64,
-    /// A PostgreSQL server, postgres://…, on which databases are made and dropped; SQLite without
-    /// it
+    /// A PostgreSQL server, postgres://…, on which databases are made and dropped, also those of
+    /// benches that did not come to it; SQLite without it
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// How the answer looks
@@ -54,12 +54,8 @@ pub(super) fn bench(args: BenchArgs) -> Result<u8, Error> {
         server,
     };
     let report = runtime()?.block_on(async {
-        tokio::select! {
-            biased;
-            // What is dropped then takes its processes and files with it.
-            told = told_to_end() => told.and(Err(Error::Interrupted)),
-            report = bench::run(&options, |what| eprintln!("{what}")) => report.map_err(Error::Bench),
-        }
+        let report = bench::run(&options, hear()?, |what| eprintln!("{what}")).await;
+        report.map_err(Error::Bench)?.ok_or(Error::Interrupted)
     })?;
     print(&match args.format {
         Format::Human => report.human(),
