@@ -185,7 +185,8 @@ impl Error {
 
 /// The whole program. `args` begins with the program's name.
 pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = args.collect();
+    let mut args: Vec<OsString> = args.collect();
+    children::held_by_its_parent(&mut args);
     // The children of live runs are this program itself.
     if let Some(code) = children::embedded(&args) {
         return code;

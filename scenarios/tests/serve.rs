@@ -19,13 +19,15 @@ struct Serve {
 }
 
 impl Serve {
+    /// One that ends with the test, however that ends.
     fn start(arguments: &[&str]) -> Serve {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_drill"))
-            .args(["serve", "--format", "json"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_drill"));
+        command.args(["__held", "serve", "--format", "json"]).args(arguments);
+        Serve::run(command.stdin(Stdio::piped()))
+    }
+
+    fn run(command: &mut Command) -> Serve {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
@@ -67,6 +69,8 @@ impl Serve {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).unwrap();
+        // Waiting would close it, and with it end the child at once.
+        let _stdin = self.child.stdin.take();
         let code = self.child.wait().unwrap().code().unwrap();
         (serde_json::from_str(&rest).unwrap(), code)
     }
@@ -143,6 +147,18 @@ async fn a_fault_that_was_asked_for_and_never_fired_proves_nothing() {
     let (verdict, code) = serve.end(Signal::SIGTERM);
     assert_eq!((&verdict["verdict"], code), (&"inconclusive".into(), 3));
     assert_eq!(verdict["reasons"], json!(["empty CnclBook never fired"]));
+}
+
+#[tokio::test]
+async fn only_one_that_is_held_ends_with_its_standard_input() {
+    let mut held = Serve::start(&[]);
+    drop(held.child.stdin.take());
+    assert_eq!(held.child.wait().unwrap().code(), Some(130));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_drill"));
+    let by_itself = Serve::run(command.args(["serve", "--format", "json"]).stdin(Stdio::null()));
+    let token = by_itself.token().await;
+    by_itself.book(&token, "A-1").await;
+    assert_eq!(by_itself.end(Signal::SIGTERM).1, 0);
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn number(span: &Span, key: &str) -> Option<i64> {
 async fn each_order_has_one_trace_over_all_its_steps_and_both_workers() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("oms.db");
-    let fakes = Running::start(&["serve", "--format", "json"], &[]);
+    let fakes = Running::start(&["__held", "serve", "--format", "json"], &[]);
     let carrier = fakes.told["carrier"]["api"].as_str().unwrap();
     let (collector, otlp) = Collector::start(StatusCode::OK, Duration::ZERO).await;
     let client = reqwest::Client::builder()

@@ -41,6 +41,15 @@ pub(super) fn embedded(args: &[OsString]) -> Option<ExitCode> {
     }
 }
 
+/// With `__held` before its command the process ends with its standard input, whatever the command: so
+/// whoever starts it, a test say, takes it along also when killed. `args` are the command's own then.
+pub(super) fn held_by_its_parent(args: &mut Vec<OsString>) {
+    if args.get(1).is_some_and(|first| first == "__held") {
+        args.remove(1);
+        end_with_the_runner(|| {});
+    }
+}
+
 /// Ends the process when its standard input closes: a runner that was killed closes it too, and
 /// leaves nobody behind. `first` is done before.
 #[expect(clippy::disallowed_methods, reason = "of a real process, beside all that it simulates")]

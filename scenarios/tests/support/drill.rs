@@ -1,7 +1,7 @@
 //! The real binary, run in a folder of its own.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -45,14 +45,27 @@ impl Folder {
 
     /// Runs `drill`; `line` is split at spaces.
     pub fn drill(&self, line: &str) -> Ran {
-        let done = Command::new(env!("CARGO_BIN_EXE_drill"))
-            .args(line.split_whitespace())
-            .current_dir(self.0.path())
-            .output()
-            .unwrap();
+        let mut child = self.start(line);
+        // A child ends with its standard input, which waiting closes.
+        let stdin = child.stdin.take();
+        let done = child.wait_with_output().unwrap();
+        drop(stdin);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let code = done.status.code().expect("no signal ended it");
         Ran { code, out: text(done.stdout), err: text(done.stderr) }
+    }
+
+    /// Starts `drill`, which ends with the test, however that ends.
+    pub fn start(&self, line: &str) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_drill"))
+            .arg("__held")
+            .args(line.split_whitespace())
+            .current_dir(self.0.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 }
 
