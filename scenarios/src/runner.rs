@@ -6,6 +6,7 @@ pub(crate) use again::quoted;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clockwork::{Clock, DrillClock, Timestamp};
 use oms_core::order::Order;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub sabotage: Option<&'static Sabotage>,
     /// The orders, when they are not the plan's own.
     pub orders: Option<Orders>,
+    /// The patience that was asked for, in place of the plan's own; the plan has it already.
+    pub patience: Option<Duration>,
     /// Where histories and verdicts are kept; nowhere without it.
     pub out: Option<PathBuf>,
     /// The plan's file, when it is none of the catalogue.

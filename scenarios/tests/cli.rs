@@ -51,14 +51,29 @@ fn an_unknown_drill_is_a_usage_error_with_a_near_match() {
 
 #[test]
 fn wrong_flags_are_usage_errors_and_help_is_none() {
-    for line in
-        ["", "rn", "run --spd 3", "run --sabotage nonsense", "run --seed 9223372036854775808"]
-    {
+    for line in [
+        "",
+        "rn",
+        "run --spd 3",
+        "run --sabotage nonsense",
+        "run --seed 9223372036854775808",
+        "run --patience 0s",
+    ] {
         assert_eq!(drill(line).exits(2).out, "", "drill {line}");
     }
     for line in ["--help", "run --help", "--version"] {
         assert_ne!(drill(line).exits(0).out, "", "drill {line}");
     }
+}
+
+#[test]
+fn what_is_not_at_its_end_when_patience_is_has_not_settled() {
+    let ran = drill("run carrier-down --patience 1m --format json").exits(1);
+    let verdict = verdict_of(&ran);
+    assert_eq!(violated(&verdict), ["everything-settles"]);
+    let again = verdict["replay"].as_str().unwrap();
+    assert_eq!(again, "cargo drill run carrier-down --seed 1 --patience 1m");
+    drill("run carrier-down --patience 1h").exits(0);
 }
 
 #[test]

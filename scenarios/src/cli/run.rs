@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use clap::Args;
+use clockwork::DrillClock;
 use futures_util::StreamExt;
+use humantime::format_duration;
 
 use super::progress::Progress;
 use super::signals::told_to_end;
@@ -17,6 +20,9 @@ use crate::report::{self, DrillResult};
 use crate::runner::{self, Settings};
 use crate::strategies;
 use crate::verdict::{Verdict, exit};
+
+/// A live drill that takes longer, in real time, says how long it may take.
+const LONG: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -45,6 +51,10 @@ pub(super) struct RunArgs {
     /// without it DRILLSHIP_NATS names one, or a private `nats-server` is started
     #[arg(long, value_name = "URL", requires = "live")]
     broker: Option<String>,
+    /// What has not settled so long after the last order came is given up, in place of the plan's
+    /// own patience: live it is waited for, two hours of a drill being six minutes at 20 times
+    #[arg(long, value_name = "TIME", value_parser = patience)]
+    patience: Option<Duration>,
     /// Draws all chance from another seed than the plan's
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
@@ -73,11 +83,13 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Error> {
             orders::expect(orders, plan)?;
         }
         plan.seed = args.seed.unwrap_or(plan.seed);
+        plan.world.patience = args.patience.unwrap_or(plan.world.patience);
     }
     if args.out.is_some() {
         refuse_twins(&drills)?;
     }
-    let settings = Settings { orders, out: args.out.clone(), ..args.broken.settings() };
+    let (out, patience) = (args.out.clone(), args.patience);
+    let settings = Settings { orders, out, patience, ..args.broken.settings() };
     let results = match args.live {
         false => simulate(drills, &settings),
         true => run_live(&args, drills, &settings)?,
@@ -217,12 +229,41 @@ async fn live_result(
 ) -> Result<DrillResult, runner::Error> {
     let mut tried = 1;
     loop {
-        let result = runner::run_live(plan, settings, options).await?;
+        let result =
+            told_when_long(plan, options, runner::run_live(plan, settings, options)).await?;
         if result.verdict != Verdict::Inconclusive || tried >= tries.get() {
             return Ok(DrillResult { tries: tried, ..result });
         }
         tried += 1;
     }
+}
+
+/// Waits for `run`; where it takes long, which may be all of its plan's patience, that is said.
+async fn told_when_long<T>(
+    plan: &Plan,
+    options: &live::Options,
+    run: impl Future<Output = T>,
+) -> T {
+    let mut run = std::pin::pin!(run);
+    let real = DrillClock::from_spec(None);
+    if let Ok(came_to) = clockwork::timeout(&real, LONG, &mut run).await {
+        return came_to;
+    }
+    let patience = plan.world.patience;
+    let most = Duration::from_secs(patience.div_f64(options.speed).as_secs());
+    let (name, patience, most) = (&plan.name, format_duration(patience), format_duration(most));
+    eprintln!(
+        "{name} has not settled yet; its patience of {patience} is {most} at {} times: \
+         --patience gives up earlier",
+        options.speed
+    );
+    run.await
+}
+
+/// A time that is more than nothing.
+fn patience(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|e| e.to_string())?;
+    if time.is_zero() { Err("must be more than nothing".to_owned()) } else { Ok(time) }
 }
 
 /// A seed that a plan file can hold: TOML's integers have 63 bits.

@@ -17,6 +17,8 @@ pub(super) fn command(history: &History, settings: &Settings, kept: Option<&Path
             words.push("run".to_owned());
             words.extend(named(&plan.name, settings));
             words.push(format!("--seed {}", plan.seed));
+            let patience = settings.patience.map(|it| humantime::format_duration(it).to_string());
+            words.extend(patience.map(|it| format!("--patience {}", it.replace(' ', ""))));
         }
     }
     if let Some(orders) = &settings.orders {
@@ -60,6 +62,7 @@ pub(crate) fn quoted(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::time::Duration;
 
     use super::*;
     use crate::runner::Orders;
@@ -96,11 +99,12 @@ mod tests {
             .history();
         let file = PathBuf::from("orders.csv");
         let orders = Some(Orders { file, orders: [].into() });
-        let settings = Settings { orders, ..Settings::default() };
+        let patience = Some(Duration::from_secs(90));
+        let settings = Settings { orders, patience, ..Settings::default() };
         assert_eq!(
             command(&history, &settings, None),
-            "cargo drill run --seed 1 --orders orders.csv --live --speed 60 --strategy durable \
-             --sabotage limiter-off"
+            "cargo drill run --seed 1 --patience 1m30s --orders orders.csv --live --speed 60 \
+             --strategy durable --sabotage limiter-off"
         );
         assert_eq!(
             command(&history, &settings, Some(Path::new("out/plan.toml"))),
