@@ -83,16 +83,22 @@ async fn until(mut so: impl AsyncFnMut() -> bool) {
     }
 }
 
-#[tokio::test]
-async fn a_bench_that_is_interrupted_leaves_no_database_behind() {
-    let Some(server) = server() else { return };
-    let (folder, mut db) = (Folder::new(), PgConnection::connect(&server).await.unwrap());
-    let (mut child, prefix) = long_bench(&folder, &server, &mut db).await;
+/// Has a bench begin, and interrupts it once it makes databases; what their names began with.
+async fn interrupted_bench(folder: &Folder, server: &str, db: &mut PgConnection) -> String {
+    let (mut child, prefix) = long_bench(folder, server, db).await;
     let stdin = child.stdin.take();
     kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     let done = child.wait_with_output().unwrap();
     drop(stdin);
     assert_eq!(done.status.code(), Some(130), "{}", String::from_utf8_lossy(&done.stderr));
+    prefix
+}
+
+#[tokio::test]
+async fn a_bench_that_is_interrupted_leaves_no_database_behind() {
+    let Some(server) = server() else { return };
+    let (folder, mut db) = (Folder::new(), PgConnection::connect(&server).await.unwrap());
+    let prefix = interrupted_bench(&folder, &server, &mut db).await;
     assert_eq!(left(&mut db, &prefix).await, (0, 0));
 }
 
@@ -122,8 +128,7 @@ async fn what_a_killed_bench_left_is_dropped_by_the_next_and_what_is_in_use_is_n
     let lives = PgConnection::connect_with(&lives).await.unwrap();
     let in_use = options("psql", Some("drillship_bench_0_2_b"));
     let in_use = PgConnection::connect_with(&in_use).await.unwrap();
-    let next = format!("bench --orders 5 --in-flight 2 --store {server}");
-    folder.drill(&next).exits(0);
+    interrupted_bench(&folder, &server, &mut db).await;
     assert_eq!(left(&mut db, &prefix).await.0, 0, "its process is gone");
     for name in ["drillship_bench_0_1_b", "drillship_bench_0_2_b", "drillship_bench_mine"] {
         assert_eq!(left(&mut db, name).await.0, 1, "{name}");
@@ -131,7 +136,7 @@ async fn what_a_killed_bench_left_is_dropped_by_the_next_and_what_is_in_use_is_n
     lives.close().await.unwrap();
     in_use.close().await.unwrap();
     until(async || left(&mut db, "drillship_bench_0_2").await.1 == 0).await;
-    folder.drill(&next).exits(0);
+    interrupted_bench(&folder, &server, &mut db).await;
     assert_eq!(left(&mut db, "drillship_bench_0_").await.0, 0, "nobody's any longer");
     assert_eq!(left(&mut db, "drillship_bench_mine").await.0, 1, "no bench's at all");
     sqlx::raw_sql("DROP DATABASE drillship_bench_mine").execute(&mut db).await.unwrap();
