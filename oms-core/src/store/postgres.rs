@@ -45,6 +45,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use clockwork::{BoxFuture, Timestamp};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPool;
 use sqlx::{PgConnection, Postgres};
 
@@ -65,6 +66,7 @@ use crate::policy::OrderPolicy;
 use crate::state::OrderState;
 use batch::Batches;
 use bell::Bell;
+use claim::AtOnce;
 use failure::{before_commit, of_commit};
 use held::HeldTransaction;
 use ingest::Intake;
@@ -147,16 +149,7 @@ impl PostgresStore {
         how: &'static str,
     ) -> Result<Transaction> {
         let op = parts.first().map_or("nothing", |(op, _)| op);
-        // Whoever comes in between shows as a wait too, or as none: it is a figure for a report.
-        let full = self.pool.num_idle() == 0
-            && self.pool.size() >= self.pool.options().get_max_connections();
-        let since = self.watch.clock.now();
-        let begun = self.pool.begin_with(how).await;
-        if full {
-            let granted = !matches!(begun, Err(sqlx::Error::PoolTimedOut));
-            let event = Event::PoolWaited { task: current_task(), since, granted };
-            self.watch.observer.observe(self.watch.clock.now(), event);
-        }
+        let begun = self.pooled(self.pool.begin_with(how)).await;
         let open = begun.map_err(|error| before_commit(&error, op))?;
         let watch = self.watch.clone();
         for (op, task) in &parts {
@@ -165,9 +158,83 @@ impl PostgresStore {
         Ok(Transaction { op, parts, watch, open: Some(open) })
     }
 
-    /// A connection outside of any transaction, for a look that may make one needless.
-    async fn glance(&self, op: &'static str) -> Result<sqlx::pool::PoolConnection<Postgres>> {
-        self.pool.acquire().await.map_err(|error| before_commit(&error, op))
+    /// A connection outside of any transaction, for single statements.
+    async fn connection(&self, op: &'static str) -> Result<PoolConnection<Postgres>> {
+        let taken = self.pooled(self.pool.acquire()).await;
+        taken.map_err(|error| before_commit(&error, op))
+    }
+
+    /// What is `taken` from the pool, told where it had to wait.
+    async fn pooled<T>(
+        &self,
+        taken: impl Future<Output = std::result::Result<T, sqlx::Error>>,
+    ) -> std::result::Result<T, sqlx::Error> {
+        // Whoever comes in between shows as a wait too, or as none: it is a figure for a report.
+        let full = self.pool.num_idle() == 0
+            && self.pool.size() >= self.pool.options().get_max_connections();
+        let since = self.watch.clock.now();
+        let taken = taken.await;
+        if full {
+            let granted = !matches!(taken, Err(sqlx::Error::PoolTimedOut));
+            let event = Event::PoolWaited { task: current_task(), since, granted };
+            self.watch.observer.observe(self.watch.clock.now(), event);
+        }
+        taken
+    }
+
+    /// Claims parcels by one statement, after a look where nothing is known to be due.
+    async fn claim_parcels_at_once(
+        &self,
+        op: &'static str,
+        claim: &Claim,
+    ) -> Result<AtOnce<ParcelWork>> {
+        let mut db = self.connection(op).await?;
+        if !self.expected.parcels.load(Ordering::Acquire) {
+            let nothing = claim::no_parcels(&mut db, claim.now).await;
+            if let Some(claimed) = nothing.map_err(|failure| failure.of(op))? {
+                return Ok(AtOnce { claimed, left: 0 });
+            }
+        }
+        self.watch.begun(op, current_task());
+        let done = claim::parcels_at_once(&mut db, claim, &self.turns.parcels).await;
+        self.watch.ended(op, current_task(), done.is_ok());
+        done.map_err(|failure| failure.of_statement(op))
+    }
+
+    /// Claims notifications by one statement, after a look where nothing is known to be due.
+    async fn claim_notices_at_once(
+        &self,
+        op: &'static str,
+        claim: &Claim,
+    ) -> Result<AtOnce<NoticeWork>> {
+        let mut db = self.connection(op).await?;
+        if !self.expected.notices.load(Ordering::Acquire) {
+            let nothing = claim::no_notices(&mut db, claim.now).await;
+            if let Some(claimed) = nothing.map_err(|failure| failure.of(op))? {
+                return Ok(AtOnce { claimed, left: 0 });
+            }
+        }
+        self.watch.begun(op, current_task());
+        let done = claim::notices_at_once(&mut db, claim, &self.turns.notices).await;
+        self.watch.ended(op, current_task(), done.is_ok());
+        done.map_err(|failure| failure.of_statement(op))
+    }
+}
+
+/// What one claim got in two ways. What is leased is worked on, also when the rest cannot be had now.
+fn together<W>(mut first: Claimed<W>, rest: Result<Claimed<W>>) -> Result<Claimed<W>> {
+    match rest {
+        Ok(rest) => {
+            first.work.extend(rest.work);
+            first.taken.extend(rest.taken);
+            first.next_due = rest.next_due;
+            Ok(first)
+        }
+        Err(error) if first.work.is_empty() => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "the rest of a claim is left for the next");
+            Ok(first)
+        }
     }
 }
 
@@ -268,15 +335,16 @@ impl Store for PostgresStore {
 
     async fn claim_parcels(&self, claim: Claim) -> Result<Claimed<ParcelWork>> {
         const OP: &str = "claim-parcels";
-        if !self.expected.parcels.load(Ordering::Acquire) {
-            let nothing = claim::no_parcels(&mut *self.glance(OP).await?, claim.now).await;
-            if let Some(nothing) = nothing.map_err(|failure| failure.of(OP))? {
-                return Ok(nothing);
+        let claimed = self.claim_parcels_at_once(OP, &claim).await?;
+        let claimed = match claimed.left {
+            0 => claimed.claimed,
+            left => {
+                let mut write = self.write(OP).await?;
+                let rest = Claim { limit: left, ..claim.clone() };
+                let done = claim::parcels(write.db(), &rest, &self.turns.parcels).await;
+                together(claimed.claimed, write.end(done).await)?
             }
-        }
-        let mut write = self.write(OP).await?;
-        let done = claim::parcels(write.db(), &claim, &self.turns.parcels).await;
-        let claimed = write.end(done).await?;
+        };
         let more = claimed.next_due.is_some_and(|due| due <= claim.now);
         self.expected.parcels.store(more, Ordering::Release);
         Ok(claimed)
@@ -300,15 +368,16 @@ impl Store for PostgresStore {
 
     async fn claim_notices(&self, claim: Claim) -> Result<Claimed<NoticeWork>> {
         const OP: &str = "claim-notices";
-        if !self.expected.notices.load(Ordering::Acquire) {
-            let nothing = claim::no_notices(&mut *self.glance(OP).await?, claim.now).await;
-            if let Some(nothing) = nothing.map_err(|failure| failure.of(OP))? {
-                return Ok(nothing);
+        let claimed = self.claim_notices_at_once(OP, &claim).await?;
+        let claimed = match claimed.left {
+            0 => claimed.claimed,
+            left => {
+                let mut write = self.write(OP).await?;
+                let rest = Claim { limit: left, ..claim.clone() };
+                let done = claim::notices(write.db(), &rest, &self.turns.notices).await;
+                together(claimed.claimed, write.end(done).await)?
             }
-        }
-        let mut write = self.write(OP).await?;
-        let done = claim::notices(write.db(), &claim, &self.turns.notices).await;
-        let claimed = write.end(done).await?;
+        };
         let more = claimed.next_due.is_some_and(|due| due <= claim.now);
         self.expected.notices.store(more, Ordering::Release);
         Ok(claimed)
@@ -358,7 +427,7 @@ impl Store for PostgresStore {
         if let Some(until) = self.bell.blocked_until(quota) {
             return Ok(until);
         }
-        let mut db = self.glance(OP).await?;
+        let mut db = self.connection(OP).await?;
         let blocks = quota::blocks(&mut *db, &self.time, &*self.watch.clock).await;
         let mut blocks = blocks.map_err(|failure| failure.of(OP))?.into_iter();
         let lasts = blocks.find_map(|(blocked, lasts)| (blocked == quota).then_some(lasts));

@@ -3,18 +3,23 @@
 //! A row that another transaction has under its lock is skipped: whoever holds it is about to
 //! change it. So workers never wait for each other here, and never get the same row. A claim never
 //! asks what follows for an order: nothing that it changes is an outcome.
+//!
+//! Work that nobody has had is chosen and leased by one statement. What a worker left behind, or what
+//! is tried again, is looked at first, in a transaction.
 
 use std::time::Duration;
 
 use clockwork::Timestamp;
-use sqlx::PgConnection;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::{PgConnection, Row};
 
 use super::failure::Result;
 use super::members;
 use super::records::{Edges, log};
 use super::row::{Columns, limit, micros};
-use crate::store::aggregate::Edge;
+use crate::state::{By, NoticeState};
+use crate::store::aggregate::{Edge, by_name};
 use crate::store::claiming::{self, UNREADABLE, VANISHED, nothing};
 use crate::store::turns::Turn;
 use crate::store::{About, Claim, Claimed, Lease, NoticeKey, NoticeWork, ParcelKey, ParcelWork};
@@ -27,14 +32,14 @@ const NEXT_PARCEL: &str =
 const NEXT_NOTICE: &str =
     "SELECT due_at FROM notices WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
 
-/// The rows of a claim, made of the table's name, what makes its key beside the order, and the query
-/// that reads them: `chosen` are those that are due, under their locks; `next` is when the first of
-/// the others falls due.
+/// The rows of a claim, made of the table's name, what makes its key beside the order, what is done to
+/// them in the same statement, and the query that reads them: `chosen` are those that are due, under
+/// their locks; `next` is when the first of the others falls due.
 ///
 /// `turns` are the sellers whose turn it is, with something due at `$1`, at most `$2`, the one after
 /// `$3` first. Each step of a walk is one look at the index.
 macro_rules! by_turns {
-    ($table:literal, $part:literal, $rows:literal) => {
+    ($table:literal, $part:literal, $leases:expr, $rows:expr) => {
         concat!(
             "WITH RECURSIVE ahead (seller, due_at) AS (
                  (SELECT seller, due_at FROM ",
@@ -85,7 +90,9 @@ macro_rules! by_turns {
             $part,
             " FROM chosen c)
                  ORDER BY d.due_at LIMIT 1
-             ) SELECT c.seller, c.turn, (SELECT due_at FROM next), ",
+             )",
+            $leases,
+            " SELECT c.seller, c.turn, (SELECT due_at FROM next), ",
             $rows
         )
     };
@@ -101,15 +108,22 @@ struct Chosen {
     next: Option<Timestamp>,
 }
 
-/// Runs a query of [`by_turns!`], and notes who was served last.
-async fn choose(
-    db: &mut PgConnection,
+/// A query of [`by_turns!`] with what all of them are told.
+fn by_turns(
     sql: &'static str,
     claim: &Claim,
     turn: &Turn,
+) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(sql).bind(claim.now.micros()).bind(limit(claim.limit)).bind(turn.after())
+}
+
+/// Runs a query of [`by_turns!`], and notes who was served last.
+async fn choose(
+    db: &mut PgConnection,
+    query: Query<'static, Postgres, PgArguments>,
+    turn: &Turn,
 ) -> Result<Chosen> {
-    let query = sqlx::query(sql).bind(claim.now.micros()).bind(limit(claim.limit));
-    let rows = query.bind(turn.after()).fetch_all(db).await?;
+    let rows = query.fetch_all(db).await?;
     let mut last: Option<(i64, String)> = None;
     let mut next = None;
     for row in &rows {
@@ -123,13 +137,47 @@ async fn choose(
     Ok(Chosen { rows, next })
 }
 
+/// What came of a claim by one statement. Where some are left, `next_due` is soon.
+pub(super) struct AtOnce<W> {
+    /// Those that were leased.
+    pub(super) claimed: Claimed<W>,
+    /// So many more are due, and want a look before they are leased.
+    pub(super) left: usize,
+}
+
+/// Leases parcels that are due and that nobody left behind, oldest first, by one statement that is a
+/// transaction of its own. Nothing of them changes but the lease.
+pub(super) async fn parcels_at_once(
+    db: &mut PgConnection,
+    claim: &Claim,
+    turn: &Turn,
+) -> Result<AtOnce<ParcelWork>> {
+    let query = by_turns(FRESH_PARCELS, claim, turn).bind(&claim.worker).bind(claim.until.micros());
+    let mut chosen = choose(db, query, turn).await?;
+    let due = chosen.rows.len();
+    // The leased ones: none of them was left behind, so all leases are as they were before.
+    chosen.rows.retain(|row| row.try_get::<Option<&str>, _>(ROW + 7).is_ok_and(|it| it.is_none()));
+    let left = due - chosen.rows.len();
+    let fresh = due_parcels(db, claim, &chosen.rows).await?;
+    let work: Vec<ParcelWork> = fresh.into_iter().map(|due| due.work).collect();
+    let next_due = next_due_after(db, NEXT_PARCEL, claim, &chosen, work.len()).await?;
+    let next_due = soon(next_due, claim, left);
+    Ok(AtOnce { claimed: Claimed { work, next_due, taken: Vec::new() }, left })
+}
+
+/// When to look again after a claim that left so many of what is due.
+fn soon(next_due: Option<Timestamp>, claim: &Claim, left: usize) -> Option<Timestamp> {
+    let soon = (left > 0).then(|| claim.now + SKIPPED_AGAIN);
+    next_due.into_iter().chain(soon).min()
+}
+
 /// A row that is due, already under its new lease; `left_behind` is the end of one that ran out.
 struct Due<W> {
     work: W,
     left_behind: Option<Timestamp>,
 }
 
-/// Leases parcels that are due, oldest first.
+/// Leases parcels that are due, oldest first, whoever had them before.
 ///
 /// One whose lease ran out while `intended` may have been sent until that lease's end: it becomes
 /// `unknown`. An unknown one may have been sent again until then.
@@ -140,7 +188,7 @@ pub(super) async fn parcels(
 ) -> Result<Claimed<ParcelWork>> {
     let (mut taken, mut work) = (Vec::new(), Vec::new());
     let (mut edges, mut in_doubt) = (Vec::new(), Vec::new());
-    let chosen = choose(db, PARCELS, claim, turn).await?;
+    let chosen = choose(db, by_turns(PARCELS, claim, turn), turn).await?;
     for Due { work: mut due, left_behind } in due_parcels(db, claim, &chosen.rows).await? {
         let mut doubt = false;
         if let Some(until) = left_behind {
@@ -166,14 +214,27 @@ pub(super) async fn no_parcels(
     Ok(nothing(next_due(db, NEXT_PARCEL).await?, now))
 }
 
-const PARCELS: &str = by_turns!(
+macro_rules! parcel_rows {
+    () => {
+        "c.order_id, c.number, c.state, c.attempts, c.rounds, c.sent_until, c.unknown_since,
+         c.lease_worker, c.lease_token, c.lease_until,
+         c.invoice_no, c.rcpt_ymd, c.cust_use_no, c.mpck_key, c.request, o.content
+         FROM chosen c JOIN orders o ON o.id = c.order_id
+         ORDER BY c.due_at, c.order_id, c.number"
+    };
+}
+const PARCELS: &str = by_turns!("parcels", "number", "", parcel_rows!());
+/// Leases those that have no lease; the rows are as they were before.
+const FRESH_PARCELS: &str = by_turns!(
     "parcels",
     "number",
-    "c.order_id, c.number, c.state, c.attempts, c.rounds, c.sent_until, c.unknown_since,
-     c.lease_worker, c.lease_token, c.lease_until,
-     c.invoice_no, c.rcpt_ymd, c.cust_use_no, c.mpck_key, c.request, o.content
-     FROM chosen c JOIN orders o ON o.id = c.order_id
-     ORDER BY c.due_at, c.order_id, c.number"
+    ", leased AS (
+         UPDATE parcels AS p
+         SET lease_worker = $4, lease_token = p.lease_token + 1, lease_until = $5, due_at = $5,
+             settled = NULL
+         FROM chosen c
+         WHERE p.order_id = c.order_id AND p.number = c.number AND c.lease_worker IS NULL)",
+    parcel_rows!()
 );
 
 async fn due_parcels(
@@ -205,7 +266,8 @@ async fn due_parcels(
     }
     for ParcelKey { order, number } in unreadable {
         let sql =
-            "UPDATE parcels SET due_at = NULL, reason = $3 WHERE order_id = $1 AND number = $2";
+            "UPDATE parcels SET due_at = NULL, lease_worker = NULL, lease_until = NULL, reason = $3
+             WHERE order_id = $1 AND number = $2";
         let row = sqlx::query(sql).bind(order).bind(i64::from(number)).bind(UNREADABLE);
         row.execute(&mut *db).await?;
     }
@@ -282,7 +344,40 @@ async fn next_due_after(
     Ok(next.into_iter().chain(ends).min())
 }
 
-/// Leases notifications that are due, oldest first.
+/// Leases notifications that are due and were never tried, oldest first, by one statement that is a
+/// transaction of its own: they become `sending`.
+pub(super) async fn notices_at_once(
+    db: &mut PgConnection,
+    claim: &Claim,
+    turn: &Turn,
+) -> Result<AtOnce<NoticeWork>> {
+    let query = by_turns(FRESH_NOTICES, claim, turn)
+        .bind(&claim.worker)
+        .bind(claim.until.micros())
+        .bind(NoticeState::Queued.as_str())
+        .bind(NoticeState::Sending.as_str())
+        .bind(by_name(By::Core));
+    let mut chosen = choose(db, query, turn).await?;
+    let due = chosen.rows.len();
+    chosen.rows.retain(|row| {
+        let state = row.try_get::<&str, _>(ROW + 2);
+        let held = row.try_get::<Option<&str>, _>(ROW + 6);
+        state.is_ok_and(|it| it == NoticeState::Queued.as_str())
+            && held.is_ok_and(|it| it.is_none())
+    });
+    let left = due - chosen.rows.len();
+    let mut work = Vec::new();
+    for Due { work: mut due, .. } in due_notices(db, claim, &chosen.rows).await? {
+        // The edge is logged by the statement.
+        claiming::begin_sending(&mut due, false, claim.now);
+        work.push(due);
+    }
+    let next_due = next_due_after(db, NEXT_NOTICE, claim, &chosen, work.len()).await?;
+    let next_due = soon(next_due, claim, left);
+    Ok(AtOnce { claimed: Claimed { work, next_due, taken: Vec::new() }, left })
+}
+
+/// Leases notifications that are due, oldest first, whoever had them before.
 ///
 /// A queued one becomes `sending`, for its request may be under way from now on; one whose lease
 /// ran out while `sending` becomes `unknown`.
@@ -292,7 +387,7 @@ pub(super) async fn notices(
     turn: &Turn,
 ) -> Result<Claimed<NoticeWork>> {
     let (mut taken, mut work, mut edges) = (Vec::new(), Vec::new(), Vec::new());
-    let chosen = choose(db, NOTICES, claim, turn).await?;
+    let chosen = choose(db, by_turns(NOTICES, claim, turn), turn).await?;
     for Due { work: mut due, left_behind } in due_notices(db, claim, &chosen.rows).await? {
         if left_behind.is_some() {
             taken.push((due.key.to_string(), due.state.to_string()));
@@ -315,15 +410,35 @@ pub(super) async fn no_notices(
 
 /// With the invoice numbers of each order's parcels: no parcel gets another one while its customer is
 /// to be told.
-const NOTICES: &str = by_turns!(
+macro_rules! notice_rows {
+    () => {
+        "c.order_id, c.event, c.state, c.attempts, c.rounds, c.first_sent_at,
+         c.lease_worker, c.lease_token, c.lease_until, o.content,
+         ARRAY(SELECT invoice_no FROM parcels p
+               WHERE p.order_id = c.order_id AND invoice_no IS NOT NULL ORDER BY number)
+         FROM chosen c LEFT JOIN orders o ON o.id = c.order_id
+         ORDER BY c.due_at, c.order_id, c.event"
+    };
+}
+const NOTICES: &str = by_turns!("notices", "event", "", notice_rows!());
+/// Leases those in the state `$6` that have no lease, and takes them to `$7`; the rows are as they were
+/// before.
+const FRESH_NOTICES: &str = by_turns!(
     "notices",
     "event",
-    "c.order_id, c.event, c.state, c.attempts, c.rounds, c.first_sent_at,
-     c.lease_worker, c.lease_token, c.lease_until, o.content,
-     ARRAY(SELECT invoice_no FROM parcels p
-           WHERE p.order_id = c.order_id AND invoice_no IS NOT NULL ORDER BY number)
-     FROM chosen c LEFT JOIN orders o ON o.id = c.order_id
-     ORDER BY c.due_at, c.order_id, c.event"
+    ", leased AS (
+         UPDATE notices AS n
+         SET state = $7, first_sent_at = coalesce(n.first_sent_at, $1), lease_worker = $4,
+             lease_token = n.lease_token + 1, lease_until = $5, due_at = $5, settled = NULL
+         FROM chosen c
+         WHERE n.order_id = c.order_id AND n.event = c.event
+               AND c.state = $6 AND c.lease_worker IS NULL
+     ), walked AS (
+         INSERT INTO transitions (at, entity, key, from_state, to_state, walked_by)
+         SELECT $1, 'notice', c.order_id || ':' || c.event, $6, $7, $8
+         FROM chosen c WHERE c.state = $6 AND c.lease_worker IS NULL
+         ORDER BY c.due_at, c.order_id, c.event)",
+    notice_rows!()
 );
 
 async fn due_notices(
@@ -367,7 +482,8 @@ async fn due_notices(
     }
     for NoticeKey { order, event } in unreadable {
         let sql =
-            "UPDATE notices SET due_at = NULL, reason = $3 WHERE order_id = $1 AND event = $2";
+            "UPDATE notices SET due_at = NULL, lease_worker = NULL, lease_until = NULL, reason = $3
+             WHERE order_id = $1 AND event = $2";
         sqlx::query(sql).bind(order).bind(event).bind(UNREADABLE).execute(&mut *db).await?;
     }
     Ok(due)

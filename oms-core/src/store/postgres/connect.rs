@@ -73,6 +73,8 @@ fn settings(url: &str, options: &Options) -> store::Result<PgConnectOptions> {
     };
     Ok(settings.options(BY_KEYS).options([
         ("lock_timeout", millis(options.busy_wait)),
+        // A statement alone is a transaction like the others.
+        ("default_transaction_isolation", "read committed".to_owned()),
         ("idle_in_transaction_session_timeout", millis(HANGS_AT_MOST)),
     ]))
 }

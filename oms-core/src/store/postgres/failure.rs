@@ -37,6 +37,15 @@ impl Failure {
         Failure::Corrupt(Corrupt::new(table, reason))
     }
 
+    /// The same, of a statement that is a transaction of its own: one that was not answered may have
+    /// been committed.
+    pub(super) fn of_statement(self, op: &'static str) -> Error {
+        match self {
+            Failure::Engine(error) => of_commit(&error, op),
+            other => other.of(op),
+        }
+    }
+
     /// The same as the store's error of the use case `op`.
     pub(super) fn of(self, op: &'static str) -> Error {
         match self {

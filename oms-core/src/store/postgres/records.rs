@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use clockwork::Timestamp;
-use serde_json::{Value, json};
 use sqlx::PgConnection;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query;
 
+use super::claim::column;
 use super::failure::{Failure, Result};
 use super::row::{Columns, micros, plain};
 use crate::state::ParcelState;
-use crate::store::NoticeKey;
 use crate::store::aggregate::{Aggregate, Edge, Notice, OrderRecord, Parcel, by_name};
+use crate::store::{DeliveryReport, Intent, NoticeKey};
 
 /// Reads the order `id` with all that belongs to it, if there is one, and locks it until the end of
 /// the transaction: first the order, then what belongs to it.
@@ -20,38 +20,43 @@ pub(super) async fn load(db: &mut PgConnection, id: &str) -> Result<Option<Aggre
     Ok(load_all(db, &[id], &[]).await?.remove(id))
 }
 
-/// As [`load`], of several orders, and of what belongs to members: those that there are, by id. Each
-/// table's rows are locked in the order of their keys.
+/// As [`load`], of several orders, and of what belongs to members: those that there are, by id.
 pub(super) async fn load_all(
     db: &mut PgConnection,
     orders: &[&str],
     members: &[&str],
 ) -> Result<BTreeMap<String, Aggregate>> {
+    Ok(load_with_reports(db, orders, members, &[]).await?.0)
+}
+
+/// As [`load_all`], with the reports that were kept under `references`, oldest first.
+///
+/// Two round trips: what belongs to orders is read once they are locked, by a statement that sees what
+/// was committed until then. Each table's rows are locked in the order of their keys.
+pub(super) async fn load_with_reports(
+    db: &mut PgConnection,
+    orders: &[&str],
+    members: &[&str],
+    references: &[String],
+) -> Result<(BTreeMap<String, Aggregate>, Vec<DeliveryReport>)> {
     let found = match orders {
         [] => Vec::new(),
         ids => order_rows(db, ids).await?,
     };
     let ids: Vec<&str> = found.iter().map(|order| order.id.as_str()).collect();
-    let mut parcels = match ids.as_slice() {
-        [] => BTreeMap::new(),
-        ids => parcels(db, ids).await?,
-    };
     let owners: Vec<&str> = ids.iter().chain(members).copied().collect();
-    let mut notices = match owners.as_slice() {
-        [] => BTreeMap::new(),
-        owners => notices(db, owners).await?,
-    };
+    let mut belongings = belongings(db, &ids, &owners, references).await?;
     let mut all = BTreeMap::new();
     for owner in members {
-        let notices = notices.remove(*owner).unwrap_or_default();
+        let notices = belongings.notices.remove(*owner).unwrap_or_default();
         all.insert((*owner).to_owned(), Aggregate::of_member(owner, notices));
     }
     for order in found {
-        let parcels = parcels.remove(&order.id).unwrap_or_default();
-        let notices = notices.remove(&order.id).unwrap_or_default();
+        let parcels = belongings.parcels.remove(&order.id).unwrap_or_default();
+        let notices = belongings.notices.remove(&order.id).unwrap_or_default();
         all.insert(order.id.clone(), Aggregate::new(order, parcels, notices));
     }
-    Ok(all)
+    Ok((all, belongings.reports))
 }
 
 /// As [`load`], of an order that must be there.
@@ -74,7 +79,7 @@ pub(super) async fn load_owning(db: &mut PgConnection, key: &NoticeKey) -> Resul
 
 /// A member's notifications.
 pub(super) async fn of_member(db: &mut PgConnection, owner: &str) -> Result<Aggregate> {
-    let notices = notices(db, &[owner]).await?.remove(owner);
+    let notices = belongings(db, &[], &[owner], &[]).await?.notices.remove(owner);
     Ok(Aggregate::of_member(owner, notices.unwrap_or_default()))
 }
 
@@ -109,64 +114,110 @@ async fn order_rows(db: &mut PgConnection, ids: &[&str]) -> Result<Vec<OrderReco
     Ok(orders)
 }
 
-/// By order.
-async fn parcels(db: &mut PgConnection, orders: &[&str]) -> Result<BTreeMap<String, Vec<Parcel>>> {
-    let sql =
-        "SELECT order_id, number, state, attempts, rounds, sent_until, unknown_since, picked_up,
-                      parked_from, due_at, reason, lease_worker, lease_token, lease_until, settled
-               FROM parcels WHERE order_id = ANY($1) ORDER BY order_id, number FOR UPDATE";
-    let mut parcels: BTreeMap<String, Vec<Parcel>> = BTreeMap::new();
-    for row in sqlx::query(sql).bind(orders).fetch_all(db).await? {
-        let row = Columns::new(&row, "parcels");
-        parcels.entry(row.text(0)?).or_default().push(Parcel {
-            number: row.count(1)?,
-            state: row.state(2)?,
-            attempts: row.count(3)?,
-            rounds: row.count(4)?,
-            sent_until: row.maybe_moment(5)?,
-            unknown_since: row.maybe_moment(6)?,
-            picked_up: row.get(7)?,
-            parked_from: row.maybe_state(8)?,
-            due_at: row.maybe_moment(9)?,
-            reason: row.maybe_text(10)?,
-            lease: row.lease(11)?,
-            intent: None,
-            forgets_intent: false,
-            changed: false,
-        });
-    }
-    Ok(parcels)
+/// What belongs to orders and members, by owner.
+#[derive(Default)]
+struct Belongings {
+    parcels: BTreeMap<String, Vec<Parcel>>,
+    notices: BTreeMap<String, Vec<Notice>>,
+    reports: Vec<DeliveryReport>,
 }
 
-/// By order, or member.
-async fn notices(db: &mut PgConnection, owners: &[&str]) -> Result<BTreeMap<String, Vec<Notice>>> {
-    let sql =
-        "SELECT order_id, event, state, msg_key, sent_at, report_code, report_channel, reported_at,
-                      attempts, rounds, first_sent_at, given_up, due_at, reason,
-                      lease_worker, lease_token, lease_until, settled
-               FROM notices WHERE order_id = ANY($1) ORDER BY order_id, event FOR UPDATE";
-    let mut notices: BTreeMap<String, Vec<Notice>> = BTreeMap::new();
-    for row in sqlx::query(sql).bind(owners).fetch_all(db).await? {
-        let row = Columns::new(&row, "notices");
-        notices.entry(row.text(0)?).or_default().push(Notice {
-            event: row.text(1)?,
-            state: row.state(2)?,
-            msg_key: row.maybe_text(3)?,
-            sent_at: row.maybe_moment(4)?,
-            report_code: row.maybe_text(5)?,
-            report_channel: row.maybe_text(6)?,
-            reported_at: row.maybe_moment(7)?,
-            attempts: row.count(8)?,
-            rounds: row.count(9)?,
-            first_sent_at: row.maybe_moment(10)?,
-            given_up: row.get(11)?,
-            due_at: row.maybe_moment(12)?,
-            reason: row.maybe_text(13)?,
-            lease: row.lease(14)?,
-            changed: false,
-        });
+/// Parcels of `orders`, notifications of `owners`, and reports that were kept under `references`; each
+/// row is one of the three, with nothing in the columns of the others.
+async fn belongings(
+    db: &mut PgConnection,
+    orders: &[&str],
+    owners: &[&str],
+    references: &[String],
+) -> Result<Belongings> {
+    const SQL: &str = "
+        WITH p AS MATERIALIZED (
+            SELECT order_id, number, state, attempts, rounds, sent_until, unknown_since, picked_up,
+                   parked_from, due_at, reason, lease_worker, lease_token, lease_until, settled
+            FROM parcels WHERE order_id = ANY($1) ORDER BY order_id, number FOR UPDATE
+        ), n AS MATERIALIZED (
+            SELECT order_id, event, state, msg_key, sent_at, report_code, report_channel,
+                   reported_at, attempts, rounds, first_sent_at, given_up, due_at, reason,
+                   lease_worker, lease_token, lease_until, settled
+            FROM notices WHERE order_id = ANY($2) ORDER BY order_id, event FOR UPDATE
+        ), r AS MATERIALIZED (
+            SELECT msg_key, reference, code, channel, reported_at, received_at
+            FROM reports WHERE reference = ANY($3)
+        )
+        SELECT * FROM p FULL JOIN n ON FALSE FULL JOIN r ON FALSE
+        ORDER BY p.number, n.event, r.received_at, r.msg_key";
+    let mut all = Belongings::default();
+    if owners.is_empty() {
+        return Ok(all);
     }
-    Ok(notices)
+    let rows = sqlx::query(SQL).bind(orders).bind(owners).bind(references);
+    for row in rows.fetch_all(db).await? {
+        if let Some(order) = Columns::new(&row, "parcels").maybe_text(PARCEL)? {
+            let parcel = parcel(&Columns::new(&row, "parcels"))?;
+            all.parcels.entry(order).or_default().push(parcel);
+        } else if let Some(owner) = Columns::new(&row, "notices").maybe_text(NOTICE)? {
+            let notice = notice(&Columns::new(&row, "notices"))?;
+            all.notices.entry(owner).or_default().push(notice);
+        } else {
+            all.reports.push(report(&Columns::new(&row, "reports"), REPORT)?);
+        }
+    }
+    Ok(all)
+}
+
+/// Where in a row of [`belongings`] each of the three begins.
+const PARCEL: usize = 0;
+const NOTICE: usize = 15;
+const REPORT: usize = 33;
+
+fn parcel(row: &Columns<'_>) -> Result<Parcel> {
+    Ok(Parcel {
+        number: row.count(PARCEL + 1)?,
+        state: row.state(PARCEL + 2)?,
+        attempts: row.count(PARCEL + 3)?,
+        rounds: row.count(PARCEL + 4)?,
+        sent_until: row.maybe_moment(PARCEL + 5)?,
+        unknown_since: row.maybe_moment(PARCEL + 6)?,
+        picked_up: row.get(PARCEL + 7)?,
+        parked_from: row.maybe_state(PARCEL + 8)?,
+        due_at: row.maybe_moment(PARCEL + 9)?,
+        reason: row.maybe_text(PARCEL + 10)?,
+        lease: row.lease(PARCEL + 11)?,
+        intent: None,
+        forgets_intent: false,
+        changed: false,
+    })
+}
+
+fn notice(row: &Columns<'_>) -> Result<Notice> {
+    Ok(Notice {
+        event: row.text(NOTICE + 1)?,
+        state: row.state(NOTICE + 2)?,
+        msg_key: row.maybe_text(NOTICE + 3)?,
+        sent_at: row.maybe_moment(NOTICE + 4)?,
+        report_code: row.maybe_text(NOTICE + 5)?,
+        report_channel: row.maybe_text(NOTICE + 6)?,
+        reported_at: row.maybe_moment(NOTICE + 7)?,
+        attempts: row.count(NOTICE + 8)?,
+        rounds: row.count(NOTICE + 9)?,
+        first_sent_at: row.maybe_moment(NOTICE + 10)?,
+        given_up: row.get(NOTICE + 11)?,
+        due_at: row.maybe_moment(NOTICE + 12)?,
+        reason: row.maybe_text(NOTICE + 13)?,
+        lease: row.lease(NOTICE + 14)?,
+        changed: false,
+    })
+}
+
+/// A report that was kept, its five columns from `at` on.
+pub(super) fn report(row: &Columns<'_>, at: usize) -> Result<DeliveryReport> {
+    Ok(DeliveryReport {
+        msg_key: row.text(at)?,
+        reference: row.text(at + 1)?,
+        code: row.text(at + 2)?,
+        channel: row.text(at + 3)?,
+        reported_at: row.maybe_moment(at + 4)?,
+    })
 }
 
 /// Writes what has changed.
@@ -179,7 +230,7 @@ pub(super) async fn save(
 }
 
 /// Writes what has changed of several orders, each at its moment, with the edges that they walked,
-/// by one statement: the rows travel as JSON, so that one text serves any number of them.
+/// by one statement: the rows travel column by column, so that one text serves any number of them.
 pub(super) async fn save_all(
     db: &mut PgConnection,
     changed: &[(&Aggregate, Timestamp)],
@@ -188,8 +239,10 @@ pub(super) async fn save_all(
         WITH order_rows AS (
             UPDATE orders SET state = c.state, called_back = c.called_back, reason = c.reason,
                    updated_at = c.updated_at
-            FROM jsonb_to_recordset($1::jsonb) AS c (
-                id TEXT, state TEXT, called_back BOOLEAN, reason TEXT, updated_at BIGINT)
+            FROM unnest(
+                $7::text[], $8::text[], $9::boolean[], $10::text[], $11::bigint[]
+            ) AS c (
+                id, state, called_back, reason, updated_at)
             WHERE orders.id = c.id
         ), parcel_rows AS (
             UPDATE parcels AS p
@@ -203,17 +256,20 @@ pub(super) async fn save_all(
                 cust_use_no = CASE WHEN c.keeps THEN p.cust_use_no ELSE c.cust_use_no END,
                 mpck_key = CASE WHEN c.keeps THEN p.mpck_key ELSE c.mpck_key END,
                 request = CASE WHEN c.keeps THEN p.request ELSE c.request END
-            FROM jsonb_to_recordset($2::jsonb) AS c (
-                order_id TEXT, number BIGINT, state TEXT, attempts BIGINT, rounds BIGINT, sent_until BIGINT,
-                unknown_since BIGINT, picked_up BOOLEAN, parked_from TEXT, due_at BIGINT,
-                reason TEXT, lease_worker TEXT, lease_token BIGINT, lease_until BIGINT,
-                settled TEXT, keeps BOOLEAN, invoice_no TEXT, rcpt_ymd TEXT, cust_use_no TEXT,
-                mpck_key TEXT, request TEXT)
+            FROM unnest(
+                $12::text[], $13::bigint[], $14::text[], $15::bigint[], $16::bigint[],
+                $17::bigint[], $18::bigint[], $19::boolean[], $20::text[], $21::bigint[],
+                $22::text[], $23::text[], $24::bigint[], $25::bigint[], $26::text[],
+                $27::boolean[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[]
+            ) AS c (
+                order_id, number, state, attempts, rounds, sent_until, unknown_since, picked_up,
+                parked_from, due_at, reason, lease_worker, lease_token, lease_until, settled,
+                keeps, invoice_no, rcpt_ymd, cust_use_no, mpck_key, request)
             WHERE p.order_id = c.order_id AND p.number = c.number
         ), walked AS (
             INSERT INTO transitions (at, entity, key, from_state, to_state, walked_by)
             SELECT at, entity, key, from_state, to_state, walked_by
-            FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+            FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
                  WITH ORDINALITY AS e (at, entity, key, from_state, to_state, walked_by, place)
             ORDER BY place
         )
@@ -224,11 +280,15 @@ pub(super) async fn save_all(
                attempts, rounds, first_sent_at, given_up, due_at, reason, lease_worker,
                lease_token, lease_until, settled, coalesce((SELECT seller FROM parcels AS p
                    WHERE p.order_id = c.order_id AND p.number = 1), '')
-        FROM jsonb_to_recordset($3::jsonb) AS c (
-            order_id TEXT, event TEXT, state TEXT, msg_key TEXT, sent_at BIGINT, report_code TEXT,
-            report_channel TEXT, reported_at BIGINT, attempts BIGINT, rounds BIGINT,
-            first_sent_at BIGINT, given_up BOOLEAN, due_at BIGINT, reason TEXT,
-            lease_worker TEXT, lease_token BIGINT, lease_until BIGINT, settled TEXT)
+        FROM unnest(
+            $33::text[], $34::text[], $35::text[], $36::text[], $37::bigint[], $38::text[],
+            $39::text[], $40::bigint[], $41::bigint[], $42::bigint[], $43::bigint[],
+            $44::boolean[], $45::bigint[], $46::text[], $47::text[], $48::bigint[], $49::bigint[],
+            $50::text[]
+        ) AS c (
+            order_id, event, state, msg_key, sent_at, report_code, report_channel, reported_at,
+            attempts, rounds, first_sent_at, given_up, due_at, reason, lease_worker, lease_token,
+            lease_until, settled)
         ON CONFLICT (order_id, event) DO UPDATE SET
                state = excluded.state, msg_key = excluded.msg_key, sent_at = excluded.sent_at,
                report_code = excluded.report_code, report_channel = excluded.report_channel,
@@ -237,86 +297,89 @@ pub(super) async fn save_all(
                given_up = excluded.given_up, due_at = excluded.due_at, reason = excluded.reason,
                lease_worker = excluded.lease_worker, lease_token = excluded.lease_token,
                lease_until = excluded.lease_until, settled = excluded.settled";
-    let (mut orders, mut parcels, mut notices) = (Vec::new(), Vec::new(), Vec::new());
+    let mut orders: Vec<(&OrderRecord, Timestamp)> = Vec::new();
+    let mut parcels: Vec<(&str, &Parcel)> = Vec::new();
+    let mut notices: Vec<(&str, &Notice)> = Vec::new();
     let mut edges: Vec<(Timestamp, &Edge)> = Vec::new();
     for (aggregate, now) in changed {
         let order = &aggregate.order;
-        orders.extend(order.changed.then(|| order_json(order, *now)));
+        orders.extend(order.changed.then_some((order, *now)));
         let changed = aggregate.parcels.iter().filter(|parcel| parcel.changed);
-        parcels.extend(changed.map(|parcel| parcel_json(&order.id, parcel)));
+        parcels.extend(changed.map(|parcel| (order.id.as_str(), parcel)));
         let changed = aggregate.notices.iter().filter(|notice| notice.changed);
-        notices.extend(changed.map(|notice| notice_json(&order.id, notice)));
+        notices.extend(changed.map(|notice| (order.id.as_str(), notice)));
         edges.extend(aggregate.walked().iter().map(|edge| (*now, edge)));
     }
     if orders.is_empty() && parcels.is_empty() && notices.is_empty() && edges.is_empty() {
         return Ok(());
     }
-    let query = sqlx::query(SAVE)
-        .bind(json!(orders).to_string())
-        .bind(json!(parcels).to_string())
-        .bind(json!(notices).to_string());
-    Edges::of(edges).bind(query).execute(db).await?;
+    let query = Edges::of(edges).bind(sqlx::query(SAVE));
+    let query = bind_orders(query, &orders);
+    let query = bind_parcels(query, &parcels);
+    bind_notices(query, &notices).execute(db).await?;
     Ok(())
 }
 
-fn order_json(order: &OrderRecord, now: Timestamp) -> Value {
-    json!({
-        "id": order.id,
-        "updated_at": now.micros(),
-        "state": order.state.as_str(),
-        "called_back": order.called_back,
-        "reason": order.reason.as_deref().map(plain),
-    })
+/// A statement whose values are being put in, one column of many rows each.
+type Values<'q> = Query<'q, Postgres, PgArguments>;
+
+fn bind_orders<'q>(query: Values<'q>, orders: &[(&OrderRecord, Timestamp)]) -> Values<'q> {
+    query
+        .bind(column(orders, |(order, _)| order.id.as_str()))
+        .bind(column(orders, |(order, _)| order.state.as_str()))
+        .bind(column(orders, |(order, _)| order.called_back))
+        .bind(column(orders, |(order, _)| order.reason.as_deref().map(plain)))
+        .bind(column(orders, |(_, now)| now.micros()))
 }
 
-fn parcel_json(order: &str, parcel: &Parcel) -> Value {
-    let intent = parcel.intent.as_ref();
-    json!({
-        "order_id": order,
-        "number": parcel.number,
-        "state": parcel.state.as_str(),
-        "attempts": parcel.attempts,
-        "rounds": parcel.rounds,
-        "sent_until": micros(parcel.sent_until),
-        "unknown_since": micros(parcel.unknown_since),
-        "picked_up": parcel.picked_up,
-        "parked_from": parcel.parked_from.map(ParcelState::as_str),
-        "due_at": micros(parcel.due_at),
-        "reason": parcel.reason.as_deref().map(plain),
-        "lease_worker": parcel.lease.worker,
-        "lease_token": parcel.lease.token,
-        "lease_until": micros(parcel.lease.until),
-        "settled": parcel.lease.settled,
-        "keeps": intent.is_none() && !parcel.forgets_intent,
-        "invoice_no": intent.map(|intent| &intent.invoice_no),
-        "rcpt_ymd": intent.map(|intent| &intent.rcpt_ymd),
-        "cust_use_no": intent.map(|intent| &intent.cust_use_no),
-        "mpck_key": intent.map(|intent| &intent.mpck_key),
-        "request": intent.map(|intent| &intent.request),
-    })
+fn bind_parcels<'q>(query: Values<'q>, parcels: &[(&str, &Parcel)]) -> Values<'q> {
+    fn intent<'p>(parcel: &'p Parcel, of: fn(&'p Intent) -> &'p String) -> Option<&'p str> {
+        parcel.intent.as_ref().map(|intent| of(intent).as_str())
+    }
+    query
+        .bind(column(parcels, |(order, _)| *order))
+        .bind(column(parcels, |(_, parcel)| i64::from(parcel.number)))
+        .bind(column(parcels, |(_, parcel)| parcel.state.as_str()))
+        .bind(column(parcels, |(_, parcel)| i64::from(parcel.attempts)))
+        .bind(column(parcels, |(_, parcel)| i64::from(parcel.rounds)))
+        .bind(column(parcels, |(_, parcel)| micros(parcel.sent_until)))
+        .bind(column(parcels, |(_, parcel)| micros(parcel.unknown_since)))
+        .bind(column(parcels, |(_, parcel)| parcel.picked_up))
+        .bind(column(parcels, |(_, parcel)| parcel.parked_from.map(ParcelState::as_str)))
+        .bind(column(parcels, |(_, parcel)| micros(parcel.due_at)))
+        .bind(column(parcels, |(_, parcel)| parcel.reason.as_deref().map(plain)))
+        .bind(column(parcels, |(_, parcel)| parcel.lease.worker.as_deref()))
+        .bind(column(parcels, |(_, parcel)| parcel.lease.token))
+        .bind(column(parcels, |(_, parcel)| micros(parcel.lease.until)))
+        .bind(column(parcels, |(_, parcel)| parcel.lease.settled.as_deref()))
+        .bind(column(parcels, |(_, parcel)| parcel.intent.is_none() && !parcel.forgets_intent))
+        .bind(column(parcels, |(_, parcel)| intent(parcel, |intent| &intent.invoice_no)))
+        .bind(column(parcels, |(_, parcel)| intent(parcel, |intent| &intent.rcpt_ymd)))
+        .bind(column(parcels, |(_, parcel)| intent(parcel, |intent| &intent.cust_use_no)))
+        .bind(column(parcels, |(_, parcel)| intent(parcel, |intent| &intent.mpck_key)))
+        .bind(column(parcels, |(_, parcel)| intent(parcel, |intent| &intent.request)))
 }
 
-fn notice_json(order: &str, notice: &Notice) -> Value {
-    json!({
-        "order_id": order,
-        "event": notice.event,
-        "state": notice.state.as_str(),
-        "msg_key": notice.msg_key.as_deref().map(plain),
-        "sent_at": micros(notice.sent_at),
-        "report_code": notice.report_code.as_deref().map(plain),
-        "report_channel": notice.report_channel.as_deref().map(plain),
-        "reported_at": micros(notice.reported_at),
-        "attempts": notice.attempts,
-        "rounds": notice.rounds,
-        "first_sent_at": micros(notice.first_sent_at),
-        "given_up": notice.given_up,
-        "due_at": micros(notice.due_at),
-        "reason": notice.reason.as_deref().map(plain),
-        "lease_worker": notice.lease.worker,
-        "lease_token": notice.lease.token,
-        "lease_until": micros(notice.lease.until),
-        "settled": notice.lease.settled,
-    })
+fn bind_notices<'q>(query: Values<'q>, notices: &[(&str, &Notice)]) -> Values<'q> {
+    query
+        .bind(column(notices, |(owner, _)| *owner))
+        .bind(column(notices, |(_, notice)| notice.event.as_str()))
+        .bind(column(notices, |(_, notice)| notice.state.as_str()))
+        .bind(column(notices, |(_, notice)| notice.msg_key.as_deref().map(plain)))
+        .bind(column(notices, |(_, notice)| micros(notice.sent_at)))
+        .bind(column(notices, |(_, notice)| notice.report_code.as_deref().map(plain)))
+        .bind(column(notices, |(_, notice)| notice.report_channel.as_deref().map(plain)))
+        .bind(column(notices, |(_, notice)| micros(notice.reported_at)))
+        .bind(column(notices, |(_, notice)| i64::from(notice.attempts)))
+        .bind(column(notices, |(_, notice)| i64::from(notice.rounds)))
+        .bind(column(notices, |(_, notice)| micros(notice.first_sent_at)))
+        .bind(column(notices, |(_, notice)| notice.given_up))
+        .bind(column(notices, |(_, notice)| micros(notice.due_at)))
+        .bind(column(notices, |(_, notice)| notice.reason.as_deref().map(plain)))
+        .bind(column(notices, |(_, notice)| notice.lease.worker.as_deref()))
+        .bind(column(notices, |(_, notice)| notice.lease.token))
+        .bind(column(notices, |(_, notice)| micros(notice.lease.until)))
+        .bind(column(notices, |(_, notice)| notice.lease.settled.as_deref()))
 }
 
 /// Walked edges, column by column, as `unnest` takes them.

@@ -85,6 +85,15 @@ pub(super) async fn apply_early(
         return Ok(());
     }
     let early = early(db, &lacking).await?;
+    take_early(db, settled, &early).await
+}
+
+/// As [`apply_early`], of reports that were read before, under the same locks.
+pub(super) async fn take_early(
+    db: &mut PgConnection,
+    settled: &mut [(&mut Aggregate, &str)],
+    early: &[DeliveryReport],
+) -> Result<()> {
     let mut taken = Vec::new();
     for (aggregate, event) in settled {
         let Some((at, reference, msg_key)) = aggregate.lacks_report(event)? else { continue };
@@ -109,17 +118,7 @@ async fn early(db: &mut PgConnection, references: &[String]) -> Result<Vec<Deliv
     let sql = "SELECT msg_key, reference, code, channel, reported_at FROM reports
                WHERE reference = ANY($1) ORDER BY received_at, msg_key";
     let rows = sqlx::query(sql).bind(references).fetch_all(db).await?;
-    let report = |row| {
-        let row = Columns::new(row, "reports");
-        Ok(DeliveryReport {
-            msg_key: row.text(0)?,
-            reference: row.text(1)?,
-            code: row.text(2)?,
-            channel: row.text(3)?,
-            reported_at: row.maybe_moment(4)?,
-        })
-    };
-    rows.iter().map(report).collect()
+    rows.iter().map(|row| records::report(&Columns::new(row, "reports"), 0)).collect()
 }
 
 /// Whether some message that was, or may have been, accepted after `since` has no report yet.

@@ -46,6 +46,14 @@ impl Step {
         }
     }
 
+    /// What a report that came before it would be kept under, if it is of a notification.
+    fn reference(&self) -> Option<String> {
+        match &self.outcome {
+            Outcome::Parcel(..) => None,
+            Outcome::Notice(key, _) => Some(key.to_string()),
+        }
+    }
+
     /// Takes it; what follows for the order comes later.
     fn take(&self, aggregate: &mut Aggregate, policy: &dyn OrderPolicy) -> Result<Written> {
         Ok(match &self.outcome {
@@ -72,7 +80,9 @@ pub(super) async fn all(
         let owners = steps.iter().filter(|step| step.of_member() == of_member);
         owners.map(|step| step.owner()).collect()
     };
-    let mut loaded = records::load_all(db, &owners(false), &owners(true)).await?;
+    let references: Vec<String> = steps.iter().filter_map(|step| step.reference()).collect();
+    let (mut loaded, early) =
+        records::load_with_reports(db, &owners(false), &owners(true), &references).await?;
     let (mut written, mut taken) = (Vec::new(), Vec::new());
     for step in steps {
         let aggregate = loaded.remove(step.owner());
@@ -84,7 +94,7 @@ pub(super) async fn all(
         // One that was written before took its report then; nothing of it has changed.
         aggregate.has_changed().then_some((aggregate, step.event()?))
     });
-    reports::apply_early(db, &mut notices.collect::<Vec<_>>()).await?;
+    reports::take_early(db, &mut notices.collect::<Vec<_>>(), &early).await?;
     for (aggregate, step) in &mut taken {
         if step.event().is_some() && aggregate.has_changed() {
             aggregate.follow(policy, step.now)?;
