@@ -251,7 +251,7 @@ impl SqliteStore {
     async fn write<T, F>(&self, op: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &dyn OrderPolicy) -> failure::Result<T> + Send + 'static,
+        F: Fn(&Connection, &dyn OrderPolicy) -> failure::Result<T> + Send + 'static,
     {
         let orders = self.shared.orders.clone();
         let (job, reply) = Job::new(op, move |db| work(db, &*orders));
@@ -263,7 +263,7 @@ impl SqliteStore {
     where
         T: Send + 'static,
         G: FnOnce(&Connection) -> failure::Result<Option<T>> + Send + 'static,
-        F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
+        F: Fn(&Connection) -> failure::Result<T> + Send + 'static,
     {
         let (job, reply) = match &self.shared.driver {
             Driver::Threads { .. } => Job::unless(op, glance, work),
@@ -278,7 +278,7 @@ impl SqliteStore {
     async fn read<T, F>(&self, op: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
+        F: Fn(&Connection) -> failure::Result<T> + Send + 'static,
     {
         let (job, reply) = Job::new(op, work);
         self.shared.read(op, job, reply).await
@@ -314,7 +314,7 @@ impl Shared {
     async fn execute_unobserved<T, F>(&self, op: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
+        F: Fn(&Connection) -> failure::Result<T> + Send + 'static,
     {
         let (job, reply) = Job::new(op, work);
         self.write(op, job.unobserved(), reply).await
@@ -324,7 +324,7 @@ impl Shared {
     async fn read_unobserved<T, F>(&self, op: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> failure::Result<T> + Send + 'static,
+        F: Fn(&Connection) -> failure::Result<T> + Send + 'static,
     {
         let (job, reply) = Job::new(op, work);
         self.read(op, job.unobserved(), reply).await
@@ -371,7 +371,12 @@ impl Store for SqliteStore {
         let now = claim.now;
         let glance = move |db: &Connection| claim::no_parcels(db, now);
         let turns = self.shared.turns.clone();
-        let work = move |db: &Connection| claim::parcels(db, &claim, &turns.parcels);
+        let last = turns.parcels.after();
+        let work = move |db: &Connection| {
+            // Also when it is made again.
+            turns.parcels.set(last.clone());
+            claim::parcels(db, &claim, &turns.parcels)
+        };
         self.write_unless("claim-parcels", glance, work).await
     }
 
@@ -392,7 +397,12 @@ impl Store for SqliteStore {
         let now = claim.now;
         let glance = move |db: &Connection| claim::no_notices(db, now);
         let turns = self.shared.turns.clone();
-        let work = move |db: &Connection| claim::notices(db, &claim, &turns.notices);
+        let last = turns.notices.after();
+        let work = move |db: &Connection| {
+            // Also when it is made again.
+            turns.notices.set(last.clone());
+            claim::notices(db, &claim, &turns.notices)
+        };
         self.write_unless("claim-notices", glance, work).await
     }
 
@@ -414,7 +424,7 @@ impl Store for SqliteStore {
         held: Vec<(Row, i64)>,
         until: Timestamp,
     ) -> Result<Vec<(Row, i64)>> {
-        self.write("renew-leases", move |db, _| claim::renew(db, held, until)).await
+        self.write("renew-leases", move |db, _| claim::renew(db, &held, until)).await
     }
 
     async fn take_permits(&self, take: TakePermits) -> Result<Permits> {

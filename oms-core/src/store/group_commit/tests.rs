@@ -4,6 +4,7 @@ use crate::store::sqlite::Room;
 use crate::store::sqlite::failure::Failure;
 use clockwork::{DrillClock, Timestamp};
 use rusqlite::Connection;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn watch() -> Watch {
     let clock = Arc::new(DrillClock::starting_at(Timestamp::EPOCH));
@@ -49,6 +50,34 @@ fn a_job_that_fails_undoes_only_itself() {
     assert!(matches!(failed, Err(Error::Corrupt { .. })), "{failed:?}");
     assert_eq!(last_answer.try_recv().unwrap().unwrap(), 1);
     assert_eq!(notes(&db), ["first", "last"]);
+}
+
+#[test]
+fn a_batch_is_made_again_only_when_a_job_has_written_and_failed() {
+    let fails = |db: &Connection, writes: bool| {
+        if writes {
+            db.execute("INSERT INTO notes VALUES ('half done')", [])?;
+        }
+        Err::<(), _>(Failure::corrupt("notes", "no"))
+    };
+    for (writes, times) in [(false, 1), (true, 2)] {
+        let db = database();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = runs.clone();
+        let (first, mut first_answer) = Job::new("count", move |db: &Connection| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok(db.execute("INSERT INTO notes VALUES ('first')", [])?)
+        });
+        let (failing, mut failing_answer) = Job::new("fail", move |db| fails(db, writes));
+        let (last, mut last_answer) = note("last");
+        run(&db, vec![first, failing, last], Access::Write, &watch());
+        assert_eq!(runs.load(Ordering::Relaxed), times);
+        assert!(
+            first_answer.try_recv().unwrap().is_ok() && last_answer.try_recv().unwrap().is_ok()
+        );
+        assert!(matches!(failing_answer.try_recv().unwrap(), Err(Error::Corrupt { .. })));
+        assert_eq!(notes(&db), ["first", "last"]);
+    }
 }
 
 #[test]

@@ -376,7 +376,7 @@ fn lease_notice(db: &Connection, work: &NoticeWork) -> Result<()> {
 /// Puts off the ends of leases that are still held under their tokens; which they are.
 pub(super) fn renew(
     db: &Connection,
-    held: Vec<(Row, i64)>,
+    held: &[(Row, i64)],
     until: Timestamp,
 ) -> Result<Vec<(Row, i64)>> {
     // A row whose order holds it back is not due, leased or not.
@@ -388,7 +388,7 @@ pub(super) fn renew(
         WHERE order_id = ?1 AND event = ?2 AND lease_token = ?3 AND lease_worker IS NOT NULL";
     let mut renewed = Vec::new();
     for (row, token) in held {
-        let changed = match &row {
+        let changed = match row {
             Row::Parcel(ParcelKey { order, number }) => {
                 db.prepare_cached(PARCEL)?.execute(params![order, number, token, until.micros()])?
             }
@@ -397,7 +397,7 @@ pub(super) fn renew(
             }
         };
         if changed > 0 {
-            renewed.push((row, token));
+            renewed.push((row.clone(), *token));
         }
     }
     Ok(renewed)
