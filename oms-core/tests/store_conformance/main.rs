@@ -133,6 +133,7 @@ on_every_driver! {
     parcels {
         the_oldest_due_is_claimed_first_and_the_next_due_is_told,
         a_leased_parcel_is_not_claimed_again_before_its_lease_ends,
+        one_claim_brings_what_nobody_has_had_and_what_was_left_behind,
         a_lease_is_renewed_by_whoever_holds_it_and_by_nobody_else,
         an_intent_is_written_before_the_outcome_and_given_to_whoever_is_next,
         each_outcome_leads_where_the_state_machine_says,
@@ -157,6 +158,7 @@ on_every_driver! {
     notices {
         a_queued_notice_is_sending_once_claimed_and_sent_completes_the_order,
         a_sending_notice_left_behind_becomes_unknown_and_keeps_its_first_moment,
+        one_claim_brings_notices_that_nobody_has_had_and_one_left_behind,
         a_put_back_notice_was_never_sent,
         a_notice_proved_not_sent_is_queued_again,
         a_refused_notice_leaves_the_delivery_alone,

@@ -43,6 +43,25 @@ pub async fn a_sending_notice_left_behind_becomes_unknown_and_keeps_its_first_mo
     assert_eq!(walked(store, "A:shipped").await, ["queued", "sending", "unknown", "sent"]);
 }
 
+pub async fn one_claim_brings_notices_that_nobody_has_had_and_one_left_behind(store: &dyn Store) {
+    shipped(store, "A").await;
+    notice(store, at(1)).await;
+    shipped(store, "B").await;
+    let claimed = store.claim_notices(claim("w2", at(31))).await.unwrap();
+    let mut states: Vec<_> =
+        claimed.work.iter().map(|work| (work.key.to_string(), work.state)).collect();
+    states.sort();
+    let expected = [("A:shipped", NoticeState::Unknown), ("B:shipped", NoticeState::Sending)];
+    assert_eq!(states, expected.map(|(key, state)| (key.to_owned(), state)));
+    assert_eq!(claimed.taken, [("A:shipped".to_owned(), "sending".to_owned())]);
+    assert_eq!(claimed.next_due, Some(at(61)), "both are leased");
+    for (work, key) in claimed.work.iter().zip(["A:shipped", "B:shipped"]) {
+        told(store, work, sent(key), at(32)).await;
+    }
+    assert_eq!(walked(store, "A:shipped").await, ["queued", "sending", "unknown", "sent"]);
+    assert_eq!(walked(store, "B:shipped").await, ["queued", "sending", "sent"]);
+}
+
 pub async fn a_put_back_notice_was_never_sent(store: &dyn Store) {
     shipped(store, "A").await;
     let work = notice(store, at(1)).await;

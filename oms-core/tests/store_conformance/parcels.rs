@@ -39,6 +39,26 @@ pub async fn a_leased_parcel_is_not_claimed_again_before_its_lease_ends(store: &
     assert_eq!(claimed.taken, [("A/1".to_owned(), "planned".to_owned())]);
 }
 
+pub async fn one_claim_brings_what_nobody_has_had_and_what_was_left_behind(store: &dyn Store) {
+    ingest(store, "A", 1).await;
+    let left = parcel(store, at(0)).await;
+    intend(store, &left, at(1)).await;
+    ingest(store, "B", 1).await;
+    let claimed = store.claim_parcels(claim("w2", at(31))).await.unwrap();
+    let mut states: Vec<_> =
+        claimed.work.iter().map(|work| (work.key.to_string(), work.state)).collect();
+    states.sort();
+    let expected = [("A/1", ParcelState::Unknown), ("B/1", ParcelState::Planned)];
+    assert_eq!(states, expected.map(|(key, state)| (key.to_owned(), state)));
+    assert_eq!(claimed.taken, [("A/1".to_owned(), "intended".to_owned())]);
+    assert_eq!(claimed.next_due, Some(at(31) + LEASE), "both are leased");
+    for work in &claimed.work {
+        assert_eq!((work.lease.worker.as_str(), work.lease.until), ("w2", at(31) + LEASE));
+        settle(store, work, put_back(at(90)), at(32)).await;
+    }
+    assert_eq!(walked(store, "A/1").await, ["planned", "intended", "unknown"]);
+}
+
 pub async fn a_lease_is_renewed_by_whoever_holds_it_and_by_nobody_else(store: &dyn Store) {
     ingest(store, "A", 1).await;
     let work = parcel(store, at(0)).await;
