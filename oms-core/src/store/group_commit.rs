@@ -4,10 +4,10 @@
 //! nobody is told anything before the commit. With one `fsync` for all of them, a busy service writes
 //! many times as many orders a second as with one each.
 //!
-//! A job that fails undoes only itself. That takes a savepoint for each, and the engine then keeps a
-//! copy of every page that a job changes, a third of all work; and hardly any job fails once it has
-//! written something. So there are none at first. When a job has written and fails, the batch is undone
-//! and made again, each job in a savepoint: so a job may be run twice, and the first time never was.
+//! A job that fails undoes only itself. With a savepoint for each, the engine keeps a copy of every page
+//! that a job changes, over a quarter of its work; and hardly any job fails once it has written. So
+//! there are none at first: when a job has written and fails, the batch is undone and made again, each
+//! job in a savepoint. A job may be run twice, then, and the first time never was.
 //!
 //! Two ways to drive it: `Worker` is a thread that takes what waits (live); `Inline` lets the
 //! first waiter run the batch (simulation, and anything in memory). The batching is the same code.
