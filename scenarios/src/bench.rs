@@ -27,10 +27,11 @@ use serde::Serialize;
 
 use crate::plan::Plan;
 use crate::prove::Machine;
+use crate::server::{self, Server};
 use crate::verdict::Verdict;
 use crate::{live, workload};
 use bare::Commits;
-use database::{Database, Server};
+use database::Database;
 use pgbench::Pgbench;
 use service::Bench;
 
@@ -92,9 +93,9 @@ pub enum Error {
     /// The bench's own use of PostgreSQL.
     #[error("PostgreSQL")]
     Postgres(#[from] sqlx::Error),
-    /// The server did not drop the bench's databases in time; the next bench does.
-    #[error("the bench's databases were not dropped in time")]
-    NotCleared,
+    /// A database of the bench's own.
+    #[error(transparent)]
+    Server(#[from] server::Error),
     /// Orders could not be taken in.
     #[error("orders were not taken in")]
     Intake(#[source] oms_core::store::Error),
@@ -177,7 +178,7 @@ pub async fn run(
     tell: impl FnMut(&str),
 ) -> Result<Option<Report>, Error> {
     let server = match &options.server {
-        Some(url) => Some(Server::use_it(url).await?),
+        Some(url) => Some(Server::use_it(url, "bench").await?),
         None => None,
     };
     let report = tokio::select! {
@@ -191,7 +192,8 @@ pub async fn run(
         None => Ok(()),
     };
     let report = report.transpose()?;
-    cleared.map(|()| report)
+    cleared?;
+    Ok(report)
 }
 
 async fn measure(
@@ -227,7 +229,7 @@ async fn measure(
                 };
                 let measured = bench.measure(&database, *in_flight, &name).await?;
                 if full.is_none() {
-                    database.drop_it().await?;
+                    database.drop_it(server).await?;
                 }
                 rounds.push(line(measured, limit, *in_flight, finished));
             }

@@ -141,6 +141,8 @@ enum Error {
     },
     #[error("{0}")]
     Usage(String),
+    #[error("databases on --store's server")]
+    Server(#[source] crate::server::Error),
     #[error("orders")]
     Orders(#[source] oms_core::intake::Error),
     #[error(transparent)]
@@ -178,6 +180,7 @@ impl Error {
             | Error::Plan(_)
             | Error::History { .. }
             | Error::Usage(_)
+            | Error::Server(_)
             | Error::Orders(_) => exit::USAGE,
         }
     }

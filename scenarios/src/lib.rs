@@ -31,6 +31,7 @@ mod recorder;
 pub mod report;
 pub mod runner;
 pub mod sabotage;
+pub mod server;
 mod settled;
 pub mod shrink;
 pub mod sign_up;

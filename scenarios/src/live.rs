@@ -106,6 +106,9 @@ pub enum Error {
         #[source]
         source: Option<oms_core::store::Error>,
     },
+    /// No database could be made for the plan, or not be dropped after it.
+    #[error("a database of the drill's own")]
+    Server(#[from] crate::server::Error),
     /// There is no database for the plan.
     #[error("{0}")]
     NoDatabase(&'static str),

@@ -163,6 +163,33 @@ fn a_service_that_is_killed_over_its_calls_ships_every_order_once_on_postgres() 
     assert!(password.len() > 8 && !again.err.contains(password), "{}", again.err);
 }
 
+#[test]
+fn many_drills_have_each_a_database_of_their_own_on_one_server() {
+    if schema("live_many").is_none() {
+        return;
+    }
+    let server = std::env::var("DRILLSHIP_POSTGRES").unwrap();
+    let folder = Folder::new();
+    // The second is run on a private server, which it may end.
+    let line = format!("run booking-reply-lost connections-ended --live --store {server}");
+    let ran = folder.drill(&format!("{line} --speed 20 --format json")).exits(0);
+    let json = ran.json();
+    let drills = json["drills"].as_array().unwrap();
+    let names: Vec<_> = drills.iter().map(|drill| drill["drill"].as_str().unwrap()).collect();
+    assert_eq!(names, ["booking-reply-lost", "connections-ended"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let left: i64 = runtime.block_on(async {
+        let mut db = PgConnection::connect(&server).await.unwrap();
+        let left = "SELECT count(*) FROM pg_database WHERE datname LIKE 'drillship_drill_%'";
+        sqlx::query_scalar(left).fetch_one(&mut db).await.unwrap()
+    });
+    assert_eq!(left, 0);
+    let nowhere = "postgres://me:secret@127.0.0.1:1/orders";
+    let ran =
+        folder.drill(&format!("run seed-batch burst-of-300 --live --store {nowhere}")).exits(2);
+    assert!(ran.err.contains("--store's server") && !ran.err.contains("secret"), "{}", ran.err);
+}
+
 /// The URL of the message broker that `scripts/services` starts; `None`, and said loudly, where there
 /// is none and none was promised.
 fn broker(test: &str) -> Option<String> {

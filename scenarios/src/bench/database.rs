@@ -1,21 +1,15 @@
 //! The databases of a bench: made, filled with finished orders, read, and dropped.
-//!
-//! On a server they bear the name of the bench's process, which has a session of that name for as long
-//! as it lives. So whatever became of a bench, the next one knows what it left behind: databases of a
-//! bench of which there is no session.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use clockwork::{DrillClock, Timestamp};
+use clockwork::Timestamp;
 use oms_core::state::By;
 use oms_core::store::Transition;
 use rusqlite::Connection as Sqlite;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use super::Error;
-use crate::runner;
+use crate::server::Server;
 
 /// What belongs to an order: table, and the condition that finds it by the order's id.
 const TABLES: [(&str, &str); 4] = [
@@ -25,77 +19,13 @@ const TABLES: [(&str, &str); 4] = [
     ("transitions", "t.key = '{id}' OR t.key LIKE '{id}/%' OR t.key LIKE '{id}:%'"),
 ];
 
-/// What the names of all benches' databases begin with.
-const PREFIX: &str = "drillship_bench_";
-/// Databases are dropped within so long, or left to the next bench: the server may be gone.
-const DROP_WITHIN: Duration = Duration::from_secs(10);
-
-/// A server of PostgreSQL's, on which a bench makes databases.
-pub(super) struct Server {
-    url: String,
-    /// What the names of this bench's databases begin with, and its session's name. No other bench on
-    /// the server has it, for none of that process id began at that moment.
-    bench: String,
-    /// Says that the bench lives. The server ends it with the process.
-    _session: PgConnection,
-}
-
-impl Server {
-    /// Connects to the server of the database at `url`, and takes away what benches left behind.
-    pub(super) async fn use_it(url: &str) -> Result<Server, Error> {
-        let began = runner::now().micros();
-        let bench = format!("{PREFIX}{}_{began}", std::process::id());
-        let options: PgConnectOptions = url.parse()?;
-        let mut session = PgConnection::connect_with(&options.application_name(&bench)).await?;
-        take_leftovers_away(&mut session).await?;
-        Ok(Server { url: url.to_owned(), bench, _session: session })
-    }
-
-    /// Takes away all databases of this bench, whoever is still connected to them.
-    pub(super) async fn clear(self) -> Result<(), Error> {
-        let clear = async {
-            let mut db = PgConnection::connect(&self.url).await?;
-            let names = "SELECT datname::text FROM pg_database WHERE starts_with(datname, $1)";
-            let own = format!("{}_", self.bench);
-            for name in sqlx::query_scalar::<_, String>(names).bind(own).fetch_all(&mut db).await? {
-                let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-                sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut db).await?;
-            }
-            Ok(())
-        };
-        let real = DrillClock::from_spec(None);
-        clockwork::timeout(&real, DROP_WITHIN, clear).await.unwrap_or(Err(Error::NotCleared))
-    }
-}
-
-/// Drops the databases of benches that have no session any more. One that somebody is connected to all
-/// the same is let be, as is one that may not be dropped: nothing of this bench depends on it.
-///
-/// A bench that lives may lose its session, but has connections then; one without either, which the
-/// server has just cut off, is at its end.
-async fn take_leftovers_away(db: &mut PgConnection) -> Result<(), Error> {
-    // The databases are read as of the statement's begin, the sessions as they are then: whoever has
-    // made one of those databases has had its session before.
-    let left = "SELECT d.datname::text FROM pg_database d
-                WHERE d.datname ~ '^drillship_bench_[0-9]+_[0-9]+_' AND NOT EXISTS (
-                    SELECT FROM pg_stat_activity a WHERE a.application_name
-                        = substring(d.datname FROM '^drillship_bench_[0-9]+_[0-9]+'))";
-    for name in sqlx::query_scalar::<_, String>(left).fetch_all(&mut *db).await? {
-        let drop = format!("DROP DATABASE IF EXISTS {name}");
-        if let Err(error) = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *db).await {
-            tracing::debug!(%error, name, "left where it is");
-        }
-    }
-    Ok(())
-}
-
 /// A database of a bench's own.
 #[derive(Debug, Clone)]
 pub(super) enum Database {
     /// A file.
     Sqlite(PathBuf),
-    /// One of a server's: its own URL, and that of the one from which it was made.
-    Postgres { url: String, home: String, name: String },
+    /// One of a server's.
+    Postgres { url: String },
 }
 
 impl Database {
@@ -105,31 +35,25 @@ impl Database {
         server: Option<&Server>,
         name: &str,
     ) -> Result<Database, Error> {
-        let Some(Server { url: home, bench, .. }) = server else {
-            return Ok(Database::Sqlite(folder.join(format!("{name}.db"))));
-        };
-        let name = format!("{bench}_{name}");
-        let mut url: reqwest::Url = home.parse().map_err(|_| Error::NoUrl)?;
-        execute(home, &format!("CREATE DATABASE {name}")).await?;
-        url.set_path(&name);
-        Ok(Database::Postgres { url: url.into(), home: home.clone(), name })
+        Ok(match server {
+            Some(server) => Database::Postgres { url: server.make().await? },
+            None => Database::Sqlite(folder.join(format!("{name}.db"))),
+        })
     }
 
     /// As `--store` takes it.
     pub(super) fn url(&self) -> String {
         match self {
             Database::Sqlite(path) => format!("sqlite:{}", path.display()),
-            Database::Postgres { url, .. } => url.clone(),
+            Database::Postgres { url } => url.clone(),
         }
     }
 
     /// Takes it away. A file goes with its folder.
-    pub(super) async fn drop_it(&self) -> Result<(), Error> {
-        match self {
-            Database::Sqlite(_) => Ok(()),
-            Database::Postgres { home, name, .. } => {
-                execute(home, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
-            }
+    pub(super) async fn drop_it(&self, server: Option<&Server>) -> Result<(), Error> {
+        match (self, server) {
+            (Database::Postgres { url }, Some(server)) => Ok(server.drop_it(url).await?),
+            _ => Ok(()),
         }
     }
 
@@ -138,7 +62,7 @@ impl Database {
         const SQL: &str = "SELECT coalesce(max(id), 0) FROM transitions";
         match self {
             Database::Sqlite(path) => Ok(Sqlite::open(path)?.query_row(SQL, [], |row| row.get(0))?),
-            Database::Postgres { url, .. } => {
+            Database::Postgres { url } => {
                 let mut db = PgConnection::connect(url).await?;
                 Ok(sqlx::query_scalar(SQL).fetch_one(&mut db).await?)
             }
@@ -176,7 +100,7 @@ impl Database {
                 let rows = statement.query_map([last], columns)?;
                 rows.map(|row| row.map(transition)).collect::<rusqlite::Result<_>>()?
             }
-            Database::Postgres { url, .. } => {
+            Database::Postgres { url } => {
                 let mut db = PgConnection::connect(url).await?;
                 let rows = sqlx::query_as::<_, Columns>(SQL).bind(last).fetch_all(&mut db).await?;
                 rows.into_iter().map(transition).collect()
@@ -189,7 +113,7 @@ impl Database {
     pub(super) async fn multiply(&self, id: &str, times: u64) -> Result<(), Error> {
         match self {
             Database::Sqlite(path) => multiply_sqlite(&Sqlite::open(path)?, id, times),
-            Database::Postgres { url, .. } => multiply_postgres(url, id, times).await,
+            Database::Postgres { url } => multiply_postgres(url, id, times).await,
         }
     }
 }

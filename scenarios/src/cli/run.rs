@@ -18,6 +18,7 @@ use crate::live::{self, Brokers, Databases};
 use crate::plan::Plan;
 use crate::report::{self, DrillResult};
 use crate::runner::{self, Settings};
+use crate::server::{self, Server};
 use crate::strategies;
 use crate::verdict::{Verdict, exit};
 
@@ -43,8 +44,8 @@ pub(super) struct RunArgs {
     /// run again until it was run so often; what fell is never run again
     #[arg(long, value_name = "N", requires = "live", default_value = "1")]
     tries: NonZeroUsize,
-    /// Live: a database in place of a fresh file, sqlite:PATH or postgres://…, without orders;
-    /// for one drill at a time
+    /// Live: a database in place of a fresh file, sqlite:PATH or postgres://…, without orders.
+    /// Several drills have each a database of their own on that server, made and dropped
     #[arg(long, value_name = "URL", requires = "live")]
     store: Option<String>,
     /// Live: the message broker of strategies that have a queue, a NATS server with JetStream;
@@ -157,15 +158,8 @@ fn run_live(
     drills: Vec<Chosen>,
     settings: &Settings,
 ) -> Result<Vec<Result<DrillResult, runner::Error>>, Error> {
-    if args.store.is_some() && drills.len() > 1 {
-        return Err(Error::Usage("--store takes one drill: each begins with no orders".to_owned()));
-    }
     let store = args.store.as_deref().map(store_url).transpose()?;
-    if store.is_some() && args.tries.get() > 1 {
-        return Err(Error::Usage(
-            "--store takes one try: a drill begins with no orders".to_owned(),
-        ));
-    }
+    let server = server_for_many(args, &drills, store.as_deref())?;
     let broker = args.broker.as_deref().map(broker_url).transpose()?;
     let options = live::Options {
         speed: args.speed,
@@ -173,9 +167,12 @@ fn run_live(
         brokers: Brokers::look(broker),
         databases: Databases::look(),
     };
+    let many = server.is_some();
     let why_not = |plan: &Plan| {
         let strategy = settings.strategy.unwrap_or_else(|| strategies::of(plan));
-        live::why_not_here(plan, strategy, &options)
+        let on_its_own = many && options.databases.has_its_own(plan);
+        let store = options.store.clone().filter(|_| !on_its_own);
+        live::why_not_here(plan, strategy, &live::Options { store, ..options.clone() })
     };
     let (can, cannot): (Vec<Chosen>, Vec<Chosen>) =
         drills.into_iter().partition(|drill| why_not(&drill.plan).is_none());
@@ -186,13 +183,43 @@ fn run_live(
         return Err(Error::Usage("none of these drills can be run live".to_owned()));
     }
     runtime()?.block_on(async {
-        tokio::select! {
+        let server = match server {
+            Some(url) => Some(Server::use_it(&url, "drill").await.map_err(Error::Server)?),
+            None => None,
+        };
+        let results = tokio::select! {
             biased;
             // What is dropped then takes its processes and files with it.
             told = told_to_end() => told.and(Err(Error::Interrupted)),
-            results = live_results(can, settings, &options, args) => Ok(results),
+            results = live_results(can, settings, &options, args, server.as_ref()) => Ok(results),
+        };
+        if let Some(server) = server
+            && let Err(error) = server.clear().await
+        {
+            eprintln!("--store: {error}; the next run of many drills drops them");
         }
+        results
     })
+}
+
+/// The server of `--store` when there is more than one run: each has a database of its own on it, for it
+/// begins with no orders.
+fn server_for_many(
+    args: &RunArgs,
+    drills: &[Chosen],
+    store: Option<&str>,
+) -> Result<Option<String>, Error> {
+    let what = match (drills.len(), args.tries.get()) {
+        (2.., _) => "one drill: each",
+        (_, 2..) => "one try: a drill",
+        _ => return Ok(None),
+    };
+    match store {
+        Some(file) if file.starts_with("sqlite:") => {
+            Err(Error::Usage(format!("--store sqlite:PATH takes {what} begins with no orders")))
+        }
+        server => Ok(server.map(str::to_owned)),
+    }
 }
 
 /// Runs the drills, a few at once: a live run mostly waits.
@@ -201,6 +228,7 @@ async fn live_results(
     settings: &Settings,
     options: &live::Options,
     args: &RunArgs,
+    server: Option<&Server>,
 ) -> Vec<Result<DrillResult, runner::Error>> {
     let progress = Mutex::new(Progress::new(drills.len()));
     let tell = |what: fn(&mut Progress, &str), name: &str| {
@@ -209,7 +237,7 @@ async fn live_results(
     let runs = drills.into_iter().enumerate().map(|(place, Chosen { plan, file })| async move {
         tell(Progress::begins, &plan.name);
         let settings = Settings { plan_file: file, ..settings.clone() };
-        let result = live_result(&plan, &settings, options, args.tries).await;
+        let result = live_result(&plan, &settings, options, args.tries, server).await;
         tell(Progress::ends, &plan.name);
         (place, result)
     });
@@ -226,16 +254,44 @@ async fn live_result(
     settings: &Settings,
     options: &live::Options,
     tries: NonZeroUsize,
+    server: Option<&Server>,
 ) -> Result<DrillResult, runner::Error> {
     let mut tried = 1;
     loop {
-        let result =
-            told_when_long(plan, options, runner::run_live(plan, settings, options)).await?;
+        let result = match server {
+            Some(server) => on_a_server(plan, settings, options, server).await?,
+            None => {
+                told_when_long(plan, options, runner::run_live(plan, settings, options)).await?
+            }
+        };
         if result.verdict != Verdict::Inconclusive || tried >= tries.get() {
             return Ok(DrillResult { tries: tried, ..result });
         }
         tried += 1;
     }
+}
+
+/// Runs a drill on a database that is made for it, or on a server of its own where it must have one.
+async fn on_a_server(
+    plan: &Plan,
+    settings: &Settings,
+    options: &live::Options,
+    server: &Server,
+) -> Result<DrillResult, runner::Error> {
+    let failed = |source: server::Error| {
+        let (drill, source) = (plan.name.clone(), Box::new(live::Error::from(source)));
+        runner::Error::Live { drill, source }
+    };
+    let store = match options.databases.has_its_own(plan) {
+        true => None,
+        false => Some(server.make().await.map_err(failed)?),
+    };
+    let options = live::Options { store, ..options.clone() };
+    let result = told_when_long(plan, &options, runner::run_live(plan, settings, &options)).await;
+    if let Some(store) = &options.store {
+        server.drop_it(store).await.map_err(failed)?;
+    }
+    result
 }
 
 /// Waits for `run`; where it takes long, which may be all of its plan's patience, that is said.

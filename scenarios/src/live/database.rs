@@ -57,6 +57,11 @@ impl Databases {
         Databases { programs: folders.find(has_all) }
     }
 
+    /// Whether `plan` is run on a server of its own, so that it can do nothing with another one.
+    pub fn has_its_own(&self, plan: &Plan) -> bool {
+        matches!(self.source(plan, None), Ok(Some(_)))
+    }
+
     /// The folder of the programs for a server of the drill's own, when `plan` needs one; or why it
     /// cannot have one. Nobody's server is ended but our own.
     pub(super) fn source(
