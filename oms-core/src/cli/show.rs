@@ -100,10 +100,23 @@ fn listed(order: OrderView, format: Format) -> String {
         order.parcels.iter().map(|parcel| format!("{}:{}", parcel.number, parcel.state)).collect();
     let (id, state, at) = (&order.id, order.state, order.updated_at);
     let mut line = format!("{id:<20} {:<15} {at}  {}", state.as_str(), parcels.join(" "));
-    if let Some(reason) = &order.reason {
+    if let Some(reason) = why(&order) {
         let _ = write!(line, "  {reason}");
     }
     line
+}
+
+/// Why an order stands where it does, or else why a part of it does.
+fn why(order: &OrderView) -> Option<String> {
+    let part =
+        |what: String, reason: &Option<String>| Some(format!("{what}: {}", reason.as_ref()?));
+    let parcels = order
+        .parcels
+        .iter()
+        .filter_map(|parcel| part(format!("parcel {}", parcel.number), &parcel.reason));
+    let notices =
+        order.notices.iter().filter_map(|notice| part(notice.event.clone(), &notice.reason));
+    order.reason.clone().or_else(|| parcels.chain(notices).next())
 }
 
 pub(super) async fn status(
@@ -256,7 +269,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::{Queue, Quota};
+    use crate::store::{NoticeView, Queue, Quota};
 
     #[test]
     fn a_status_tells_what_waits_and_until_when_a_quota_is_closed() {
@@ -312,6 +325,32 @@ worker        oms-2                 40  seconds ago it was heard of; works since
         assert_eq!("attention".parse(), Ok(AnyState::Order(OrderState::Attention)));
         assert_eq!("unknown".parse(), Ok(AnyState::Parcel(ParcelState::Unknown)));
         assert!("lost".parse::<AnyState>().is_err());
+    }
+
+    #[test]
+    fn a_line_of_a_list_tells_why_the_order_stands_there_or_a_part_of_it() {
+        let at = Timestamp::parse("2026-11-21T10:00:00+09:00").unwrap();
+        let notice = |reason: Option<&str>| NoticeView {
+            event: "shipped".to_owned(),
+            state: NoticeState::Queued,
+            msg_key: None,
+            report_code: None,
+            report_channel: None,
+            reason: reason.map(str::to_owned),
+        };
+        let order = |reason: Option<&str>, notice| OrderView {
+            id: "ORD-1".to_owned(),
+            state: OrderState::Shipped,
+            reason: reason.map(str::to_owned),
+            created_at: at,
+            updated_at: at,
+            parcels: Vec::new(),
+            notices: vec![notice],
+        };
+        let line = |order| listed(order, Format::Human);
+        assert!(line(order(None, notice(None))).ends_with("+09:00  "));
+        assert!(line(order(None, notice(Some("why")))).ends_with("+09:00    shipped: why"));
+        assert!(line(order(Some("as"), notice(Some("why")))).ends_with("+09:00    as"));
     }
 
     #[test]

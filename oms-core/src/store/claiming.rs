@@ -7,7 +7,7 @@ use super::{Claim, Claimed, Lease, NoticeWork, ParcelWork};
 use crate::state::{By, NoticeState, ParcelState};
 
 /// What is said of work whose order cannot be read.
-pub(super) const UNREADABLE: &str = "its order cannot be read; mend its content, then set it due";
+pub(super) const UNREADABLE: &str = "its order cannot be read; mend its content, then retry it";
 /// What is said of work whose worker did not come back.
 pub(super) const VANISHED: &str = "its worker did not come back";
 

@@ -22,6 +22,7 @@ mod reading;
 mod reports;
 mod support;
 mod units_of_work;
+mod unreadable;
 mod waking;
 
 #[path = "../support/authority.rs"]
@@ -104,6 +105,43 @@ macro_rules! by_many_at_once {
             )+
         }
     };
+}
+
+/// Cases that also change the database behind the store's back.
+macro_rules! with_a_hand_in_it {
+    ($($case:ident,)+) => {
+        mod with_a_hand_in_a_file {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let folder = tempfile::tempdir().unwrap();
+                    let path = folder.path().join("oms.db");
+                    let store = SqliteStore::open(&path, options()).unwrap();
+                    unreadable::$case(&store, &unreadable::Hand::InAFile(path)).await;
+                }
+            )+
+        }
+
+        mod with_a_hand_in_postgres {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let Some(database) = postgres::Database::fresh().await else { return };
+                    let store = database.store().await;
+                    unreadable::$case(&store, &unreadable::Hand::InPostgres(database)).await;
+                }
+            )+
+        }
+    };
+}
+
+with_a_hand_in_it! {
+    a_parcel_whose_order_cannot_be_read_is_put_aside_until_it_is_mended_and_retried,
+    a_notice_whose_order_cannot_be_read_is_put_aside_as_if_never_claimed,
+    what_was_left_behind_and_cannot_be_read_is_in_doubt_once_it_is_mended,
+    a_notice_of_no_order_at_all_keeps_nobody_waiting,
 }
 
 by_many_at_once! {

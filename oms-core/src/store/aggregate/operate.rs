@@ -23,7 +23,7 @@ impl Aggregate {
             return retry_messages(self, now);
         }
         let refused = match *action {
-            Action::Retry => retry(self, now)?,
+            Action::Retry => retry(self, now)?.filter(|_| !self.take_up(now)),
             Action::Resolve { parcel, booked } => resolve(self, parcel, booked, now)?,
             Action::Cancel => cancel(self, now)?,
         };
@@ -112,12 +112,12 @@ fn reopen_notice(aggregate: &mut Aggregate, at: usize, now: Timestamp) -> Result
     Ok(())
 }
 
-/// Has those messages of a member sent again that were refused or given up.
+/// Has those messages of a member sent again that were refused or given up, or put aside.
 fn retry_messages(aggregate: &mut Aggregate, now: Timestamp) -> Result<Operated> {
     let failed = |notice: &Notice| notice.given_up || notice.state == NoticeState::Refused;
     let places: Vec<usize> =
         (0..aggregate.notices.len()).filter(|at| failed(&aggregate.notices[*at])).collect();
-    if places.is_empty() {
+    if places.is_empty() && !aggregate.take_up(now) {
         return Ok(Operated::Refused("no message of this member has failed".to_owned()));
     }
     for at in places {

@@ -1,7 +1,8 @@
 //! When a row falls due, and when it is held.
 //!
 //! A held row has no due time, so that nobody claims it and nobody is woken by it in vain; it gets
-//! one again when its order's state changes.
+//! one again when its order's state changes. Neither has a row that was put aside, for its order
+//! could not be read; it gets one again then, or when an operator retries the order.
 
 use clockwork::Timestamp;
 
@@ -30,6 +31,22 @@ impl Aggregate {
     /// Makes the notification at `at` due at `due`, unless it is held.
     pub(super) fn put_back_notice(&mut self, at: usize, due: Timestamp) {
         self.notices[at].due_at = (!holds_notices(self.order.state)).then_some(due);
+    }
+
+    /// Makes work due that a claim has put aside, for its order could not be read: it waits for a
+    /// step and nothing holds it, yet it has no due time. Whether there was any.
+    pub(super) fn take_up(&mut self, now: Timestamp) -> bool {
+        let order = self.order.state;
+        let parcel = |parcel: &Parcel| {
+            parcel.due_at.is_none() && is_work(parcel.state) && !holds_parcel(order, parcel.state)
+        };
+        let notice =
+            |notice: &Notice| notice.due_at.is_none() && notice.is_open() && !holds_notices(order);
+        let any = self.parcels.iter().any(parcel) || self.notices.iter().any(notice);
+        if any {
+            self.hold_or_release(now);
+        }
+        any
     }
 
     /// After the order's state has changed.

@@ -158,7 +158,8 @@ pub(super) async fn parcels_at_once(
     // The leased ones: none of them was left behind, so all leases are as they were before.
     chosen.rows.retain(|row| row.try_get::<Option<&str>, _>(ROW + 7).is_ok_and(|it| it.is_none()));
     let left = due - chosen.rows.len();
-    let fresh = due_parcels(db, claim, &chosen.rows).await?;
+    let (fresh, unreadable) = due_parcels(claim, &chosen.rows)?;
+    give_back_parcels(db, &unreadable).await?;
     let work: Vec<ParcelWork> = fresh.into_iter().map(|due| due.work).collect();
     let next_due = next_due_after(db, NEXT_PARCEL, claim, &chosen, work.len()).await?;
     let next_due = soon(next_due, claim, left);
@@ -177,6 +178,18 @@ struct Due<W> {
     left_behind: Option<Timestamp>,
 }
 
+/// A row whose order cannot be read, as the claim found it.
+///
+/// It is put aside, and the others are claimed. Once its content is mended, whatever was true of it
+/// before must still be: a lease that a worker left behind stays, for that worker may have sent.
+struct Unreadable<K> {
+    key: K,
+    /// Its fencing token before the claim.
+    token: i64,
+    /// When it may first have been sent, before the claim; of notifications alone.
+    first_sent_at: Option<Timestamp>,
+}
+
 /// Leases parcels that are due, oldest first, whoever had them before.
 ///
 /// One whose lease ran out while `intended` may have been sent until that lease's end: it becomes
@@ -189,7 +202,9 @@ pub(super) async fn parcels(
     let (mut taken, mut work) = (Vec::new(), Vec::new());
     let (mut edges, mut in_doubt) = (Vec::new(), Vec::new());
     let chosen = choose(db, by_turns(PARCELS, claim, turn), turn).await?;
-    for Due { work: mut due, left_behind } in due_parcels(db, claim, &chosen.rows).await? {
+    let (found, unreadable) = due_parcels(claim, &chosen.rows)?;
+    put_aside_parcels(db, &unreadable).await?;
+    for Due { work: mut due, left_behind } in found {
         let mut doubt = false;
         if let Some(until) = left_behind {
             taken.push((due.key.to_string(), due.state.to_string()));
@@ -237,17 +252,17 @@ const FRESH_PARCELS: &str = by_turns!(
     parcel_rows!()
 );
 
-async fn due_parcels(
-    db: &mut PgConnection,
-    claim: &Claim,
-    rows: &[PgRow],
-) -> Result<Vec<Due<ParcelWork>>> {
+/// What is due, and what of it cannot be read.
+type Found<W, K> = (Vec<Due<W>>, Vec<Unreadable<K>>);
+
+fn due_parcels(claim: &Claim, rows: &[PgRow]) -> Result<Found<ParcelWork, ParcelKey>> {
     let (mut due, mut unreadable) = (Vec::new(), Vec::new());
     for row in rows {
         let row = Columns::new(row, "parcels");
         let key = ParcelKey { order: row.text(ROW)?, number: row.count(ROW + 1)? };
         let Some(order) = row.readable_order(ROW + 15, &key.to_string())? else {
-            unreadable.push(key);
+            let token = row.get(ROW + 8)?;
+            unreadable.push(Unreadable { key, token, first_sent_at: None });
             continue;
         };
         let (lease, left_behind) = lease(&row, ROW + 7, claim)?;
@@ -264,14 +279,30 @@ async fn due_parcels(
         };
         due.push(Due { work, left_behind });
     }
-    for ParcelKey { order, number } in unreadable {
-        let sql =
-            "UPDATE parcels SET due_at = NULL, lease_worker = NULL, lease_until = NULL, reason = $3
-             WHERE order_id = $1 AND number = $2";
-        let row = sqlx::query(sql).bind(order).bind(i64::from(number)).bind(UNREADABLE);
+    Ok((due, unreadable))
+}
+
+/// Puts parcels aside that are under this transaction's locks, and not leased by it.
+async fn put_aside_parcels(db: &mut PgConnection, rows: &[Unreadable<ParcelKey>]) -> Result<()> {
+    const SQL: &str =
+        "UPDATE parcels SET due_at = NULL, reason = $3 WHERE order_id = $1 AND number = $2";
+    for Unreadable { key: ParcelKey { order, number }, .. } in rows {
+        let row = sqlx::query(SQL).bind(order).bind(i64::from(*number)).bind(UNREADABLE);
         row.execute(&mut *db).await?;
     }
-    Ok(due)
+    Ok(())
+}
+
+/// Puts parcels aside that [`FRESH_PARCELS`] has leased: nobody had them, and nobody has them now.
+async fn give_back_parcels(db: &mut PgConnection, rows: &[Unreadable<ParcelKey>]) -> Result<()> {
+    const SQL: &str =
+        "UPDATE parcels SET due_at = NULL, lease_worker = NULL, lease_until = NULL, reason = $3
+         WHERE order_id = $1 AND number = $2 AND lease_token = $4 + 1";
+    for Unreadable { key: ParcelKey { order, number }, token, .. } in rows {
+        let row = sqlx::query(SQL).bind(order).bind(i64::from(*number)).bind(UNREADABLE);
+        row.bind(token).execute(&mut *db).await?;
+    }
+    Ok(())
 }
 
 /// The new lease on a row whose old one stands in the columns from `at` on, and the old one's end.
@@ -366,8 +397,10 @@ pub(super) async fn notices_at_once(
             && held.is_ok_and(|it| it.is_none())
     });
     let left = due - chosen.rows.len();
+    let (fresh, unreadable) = due_notices(db, claim, &chosen.rows).await?;
+    take_back_notices(db, &unreadable).await?;
     let mut work = Vec::new();
-    for Due { work: mut due, .. } in due_notices(db, claim, &chosen.rows).await? {
+    for Due { work: mut due, .. } in fresh {
         // The edge is logged by the statement.
         claiming::begin_sending(&mut due, false, claim.now);
         work.push(due);
@@ -388,7 +421,9 @@ pub(super) async fn notices(
 ) -> Result<Claimed<NoticeWork>> {
     let (mut taken, mut work, mut edges) = (Vec::new(), Vec::new(), Vec::new());
     let chosen = choose(db, by_turns(NOTICES, claim, turn), turn).await?;
-    for Due { work: mut due, left_behind } in due_notices(db, claim, &chosen.rows).await? {
+    let (found, unreadable) = due_notices(db, claim, &chosen.rows).await?;
+    put_aside_notices(db, &unreadable).await?;
+    for Due { work: mut due, left_behind } in found {
         if left_behind.is_some() {
             taken.push((due.key.to_string(), due.state.to_string()));
         }
@@ -445,7 +480,7 @@ async fn due_notices(
     db: &mut PgConnection,
     claim: &Claim,
     rows: &[PgRow],
-) -> Result<Vec<Due<NoticeWork>>> {
+) -> Result<Found<NoticeWork, NoticeKey>> {
     let rows = rows.iter().map(|row| {
         let row = Columns::new(row, "notices");
         let key = NoticeKey { order: row.text(ROW)?, event: row.text(ROW + 1)? };
@@ -464,8 +499,9 @@ async fn due_notices(
             }
             Some(_) => recipients.remove(&key.order).map(About::Member),
         };
+        let first_sent_at = row.maybe_moment(ROW + 5)?;
         let Some(about) = about else {
-            unreadable.push(key);
+            unreadable.push(Unreadable { key, token: row.get(ROW + 7)?, first_sent_at });
             continue;
         };
         let (lease, left_behind) = lease(&row, ROW + 6, claim)?;
@@ -476,17 +512,43 @@ async fn due_notices(
             lease,
             attempts: row.count(ROW + 3)?,
             rounds: row.count(ROW + 4)?,
-            first_sent_at: row.maybe_moment(ROW + 5)?,
+            first_sent_at,
         };
         due.push(Due { work, left_behind });
     }
-    for NoticeKey { order, event } in unreadable {
-        let sql =
-            "UPDATE notices SET due_at = NULL, lease_worker = NULL, lease_until = NULL, reason = $3
-             WHERE order_id = $1 AND event = $2";
-        sqlx::query(sql).bind(order).bind(event).bind(UNREADABLE).execute(&mut *db).await?;
+    Ok((due, unreadable))
+}
+
+/// Puts notifications aside that are under this transaction's locks, and not leased by it.
+async fn put_aside_notices(db: &mut PgConnection, rows: &[Unreadable<NoticeKey>]) -> Result<()> {
+    const SQL: &str =
+        "UPDATE notices SET due_at = NULL, reason = $3 WHERE order_id = $1 AND event = $2";
+    for Unreadable { key: NoticeKey { order, event }, .. } in rows {
+        sqlx::query(SQL).bind(order).bind(event).bind(UNREADABLE).execute(&mut *db).await?;
     }
-    Ok(due)
+    Ok(())
+}
+
+/// Puts notifications aside that [`FRESH_NOTICES`] has leased: nobody was told anything, so they are
+/// `$4` again and the edge is taken back that the statement has logged. It is the last of its
+/// notification, which nobody else can walk further under this token.
+async fn take_back_notices(db: &mut PgConnection, rows: &[Unreadable<NoticeKey>]) -> Result<()> {
+    const SQL: &str = "WITH back AS (
+            UPDATE notices
+            SET state = $4, first_sent_at = $5, due_at = NULL, lease_worker = NULL,
+                lease_until = NULL, reason = $3
+            WHERE order_id = $1 AND event = $2 AND lease_token = $6 + 1
+            RETURNING order_id || ':' || event AS key
+        )
+        DELETE FROM transitions t USING back
+        WHERE t.id = (SELECT l.id FROM transitions l
+                      WHERE l.entity = 'notice' AND l.key = back.key ORDER BY l.id DESC LIMIT 1)";
+    for Unreadable { key: NoticeKey { order, event }, token, first_sent_at } in rows {
+        let row = sqlx::query(SQL).bind(order).bind(event).bind(UNREADABLE);
+        let row = row.bind(NoticeState::Queued.as_str()).bind(micros(*first_sent_at));
+        row.bind(token).execute(&mut *db).await?;
+    }
+    Ok(())
 }
 
 /// Leases them, and logs what they walked.

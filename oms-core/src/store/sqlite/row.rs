@@ -58,7 +58,9 @@ impl<'row> Columns<'row> {
 
     /// An order's JSON.
     pub(super) fn order(&self, column: usize) -> Result<Order> {
-        let text = self.row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
+        let text = self.row.get_ref(column)?.as_str();
+        let text =
+            text.map_err(|error| Failure::corrupt(self.table, format!("content: {error}")))?;
         // The parser's own words may quote the content, which holds personal data.
         serde_json::from_str(text).map_err(|error| {
             let reason = format!("content: {:?} at column {}", error.classify(), error.column());
