@@ -20,7 +20,7 @@ use oms_core::env::Event;
 use oms_core::telemetry::HistoryLine;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Ends the process also when a test fails.
 struct Serving(Child);
@@ -346,6 +346,37 @@ async fn what_the_database_does_not_take_back_is_told_by_the_exit_code_and_stays
     // Its exit code is decided. What still waits for the database is written as the process ends.
     drop(lock);
     assert_eq!(serving.0.wait().unwrap().code(), Some(70));
+}
+
+/// Takes the place of a test that is killed: a shell starts the service, and ends without a word.
+#[tokio::test]
+async fn a_service_does_not_outlive_a_test_that_is_killed() {
+    if !*oms::CAN_HOLD {
+        eprintln!("SKIPPED: no setpriv that knows --pdeathsig, so a killed test leaves services");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (store, nobody) = (folder.path().join("oms.db"), "http://127.0.0.1:1");
+    let mut service = command(&["serve", "--store", arg(&store), "--listen", "127.0.0.1:0"]);
+    service.args(["--carrier", nobody, "--messenger", nobody, "--format", "json"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "\"$@\" & wait", "sh"]).arg(service.get_program()).args(service.get_args());
+    let shell = shell.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut shell = Serving(shell.unwrap());
+    let mut first = String::new();
+    BufReader::new(shell.0.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let first: Value = serde_json::from_str(&first).unwrap();
+    let address = first["api"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
+    assert!(TcpStream::connect(&address).await.is_ok(), "it serves");
+    drop(shell);
+    let clock = DrillClock::from_spec(None);
+    let gone = async {
+        while TcpStream::connect(&address).await.is_ok() {
+            wait(Duration::from_millis(10)).await;
+        }
+    };
+    let gone = clockwork::timeout(&clock, Duration::from_secs(10), gone).await;
+    gone.expect("it ends with whoever started it");
 }
 
 #[test]

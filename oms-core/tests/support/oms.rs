@@ -2,8 +2,10 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 /// What a command left behind.
 #[derive(Debug)]
@@ -13,9 +15,28 @@ pub struct Ran {
     pub err: String,
 }
 
-/// `oms` with these arguments, and nothing of this process's settings.
+/// Before a program: the kernel kills it when the thread that started it ends, as a test's does also
+/// when it is killed. Linux has it, by util-linux; elsewhere a killed test leaves its services behind.
+const HELD: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
+
+/// Whether programs can be held so.
+pub static CAN_HOLD: LazyLock<bool> = LazyLock::new(|| {
+    let mut nothing = started_by(&HELD, "true");
+    nothing.stdout(Stdio::null()).stderr(Stdio::null());
+    nothing.status().is_ok_and(|status| status.success())
+});
+
+fn started_by(words: &[&str], program: impl AsRef<OsStr>) -> Command {
+    let Some((first, rest)) = words.split_first() else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(rest).arg(program);
+    command
+}
+
+/// `oms` with these arguments, and nothing of this process's settings. It does not outlive its test.
 pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oms"));
+    let held = if *CAN_HOLD { HELD.as_slice() } else { &[] };
+    let mut command = started_by(held, env!("CARGO_BIN_EXE_oms"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("OMS_") {
             command.env_remove(name);
