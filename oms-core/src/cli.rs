@@ -239,7 +239,7 @@ fn run(cli: Cli, rig: &Rig, out: &mut dyn Write) -> Result<u8, Error> {
         start_log(&common, serves, clock.clone())?;
         match command {
             Command::Serve(args) => serve::serve(args, &common, rig, clock, out).await,
-            Command::Ingest(args) => ingest::ingest(args, clock, out).await,
+            Command::Ingest(args) => ingest::ingest(args, &common, clock, out).await,
             Command::List(args) => show::list(args, clock, out).await,
             Command::Status(args) => show::status(args, clock, out).await,
             Command::Retry(args) => operate::retry(args, &common, clock, out).await,

@@ -10,6 +10,7 @@ use clockwork::Clock;
 use futures_util::future::join_all;
 
 use crate::config::Shop;
+use crate::env::{Observer, Progress, TaskId, scoped};
 use crate::member::Member;
 use crate::order::Order;
 use crate::state::OrderState;
@@ -17,6 +18,9 @@ use crate::store::{self, Ingested, Patience, SignedUp, Store, patiently};
 
 /// Orders of a file on their way to the database at once: so many share a commit.
 const AT_ONCE: usize = 64;
+
+/// Orders of a file are tasks of their own, numbered beyond all that a spawner starts.
+const FIRST_ORDER: TaskId = 1 << 32;
 
 /// Why the shop does not take `order`, if it does not.
 pub fn rejection(shop: &Shop, order: &Order) -> Option<String> {
@@ -38,6 +42,33 @@ pub async fn keep(
     // One moment for all tries: a repeated write must be the same write.
     let now = clock.now();
     patiently(clock, Patience::Short, || store.ingest(order, rejection(shop, order), now)).await
+}
+
+/// As [`keep`]; whoever keeps traces is told of it as a step of the running task.
+///
+/// # Errors
+/// As [`patiently`] has them.
+pub(crate) async fn keep_told(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    shop: &Shop,
+    order: &Order,
+    listens: &dyn Observer,
+) -> store::Result<Ingested> {
+    let id = &order.id;
+    listens.progress(
+        clock.now(),
+        &Progress::Begun { step: "take-in", about: id, what: id, attempt: 1, rounds: 0 },
+    );
+    let kept = keep(store, clock, shop, order).await;
+    let came_to = match kept {
+        Ok(Ingested::Created(_)) => "moved",
+        Ok(Ingested::Same(_)) => "same",
+        Ok(Ingested::Conflict) => "conflict",
+        Err(_) => "lost",
+    };
+    listens.progress(clock.now(), &Progress::Ended { came_to });
+    kept
 }
 
 /// Keeps `member` with the outbox row of its welcome message. When this returns, it is committed.
@@ -114,7 +145,8 @@ impl Tally {
     }
 }
 
-/// Keeps the good orders of a file and tells the fate of each, in the file's order.
+/// Keeps the good orders of a file and tells the fate of each, in the file's order. To whoever
+/// `listens` for traces each is a step.
 ///
 /// # Errors
 /// The store's, as soon as it cannot be overcome by asking again; what was told is kept.
@@ -123,16 +155,19 @@ pub async fn ingest(
     store: &dyn Store,
     clock: &dyn Clock,
     shop: &Shop,
+    listens: &dyn Observer,
     mut tell: impl FnMut(&Fate),
 ) -> store::Result<Tally> {
-    let mut entries = entries.into_iter();
+    let mut entries = (FIRST_ORDER..).zip(entries);
     let mut tally = Tally::default();
     loop {
-        let batch: Vec<Entry> = entries.by_ref().take(AT_ONCE).collect();
+        let batch: Vec<(TaskId, Entry)> = entries.by_ref().take(AT_ONCE).collect();
         if batch.is_empty() {
             return Ok(tally);
         }
-        let fates = batch.into_iter().map(|entry| fate_of(entry, store, clock, shop));
+        let fates = batch
+            .into_iter()
+            .map(|(task, entry)| scoped(task, fate_of(entry, store, clock, shop, listens)));
         for fate in join_all(fates).await {
             let fate = fate?;
             tally.count(&fate);
@@ -146,13 +181,14 @@ async fn fate_of(
     store: &dyn Store,
     clock: &dyn Clock,
     shop: &Shop,
+    listens: &dyn Observer,
 ) -> store::Result<Fate> {
     let line = entry.line;
     let order = match entry.order {
         Ok(order) => order,
         Err(error) => return Ok(Fate::Refused(error)),
     };
-    Ok(match keep(store, clock, shop, &order).await? {
+    Ok(match keep_told(store, clock, shop, &order, listens).await? {
         Ingested::Created(OrderState::Rejected) => Fate::Rejected { line, order: order.id },
         Ingested::Created(_) => Fate::Created,
         Ingested::Same(_) => Fate::Same,

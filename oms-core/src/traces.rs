@@ -20,6 +20,7 @@ pub use exporter::{CONNECT_TIMEOUT, Exporter};
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ struct Shared {
     open: Mutex<BTreeMap<TaskId, Piece>>,
     queue: mpsc::Sender<Piece>,
     metrics: Arc<Metrics>,
+    /// Spans that found no room in the queue.
+    no_room: AtomicU64,
     /// Whether the exporter is to come to its end.
     ending: watch::Sender<bool>,
     /// It has.
@@ -102,6 +105,7 @@ pub fn begin(worker: &str, metrics: Arc<Metrics>) -> (Traces, Exporter) {
         open: Mutex::default(),
         queue,
         metrics: metrics.clone(),
+        no_room: AtomicU64::new(0),
         ending,
         done: Notify::new(),
     };
@@ -120,6 +124,10 @@ impl Traces {
         }
         self.shared.ending.send_replace(true);
         let sent = clockwork::timeout(clock, within, self.shared.done.notified()).await.is_ok();
+        let spans = self.shared.no_room.load(Ordering::Relaxed);
+        if spans > 0 {
+            tracing::warn!(spans, "spans dropped, for they came faster than they were sent");
+        }
         if !sent {
             tracing::warn!("the process ends with spans that no collector has taken");
         }
@@ -153,6 +161,7 @@ impl Traces {
             mpsc::error::TrySendError::Full(piece) | mpsc::error::TrySendError::Closed(piece),
         ) = self.shared.queue.try_send(piece)
         {
+            self.shared.no_room.fetch_add(piece.spans() as u64, Ordering::Relaxed);
             self.dropped("queue-full", &piece);
         }
     }

@@ -1,5 +1,5 @@
-//! `--otlp` of `oms serve` and of an operator's commands: what is told, and that a collector that is
-//! down, slow or refuses does no harm.
+//! `--otlp` of `oms serve`, of `oms ingest` and of an operator's commands: what is told, and that a
+//! collector that is down, slow or refuses does no harm.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -253,4 +253,72 @@ async fn a_command_does_what_it_is_told_without_its_collector_and_is_not_kept_by
     let (told, _) = operate(&["cancel", "ORD-1"], &with_an_order(), "collector:4318");
     assert_eq!(told.code, 2, "{told:?}");
     assert!(told.err.contains("service.otlp must"), "{told:?}");
+}
+
+/// Takes in a file of these lines, with the time that it took.
+fn ingest(lines: &[String], folder: &TempDir, flags: &[&str]) -> (Ran, Duration) {
+    let clock = DrillClock::from_spec(None);
+    let begun = clock.now();
+    let file = folder.path().join("orders.jsonl");
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let store = store_in(folder);
+    let told = oms(&[&["ingest", arg(&file), "--store", arg(&store)], flags].concat());
+    (told, clock.now().since(begun))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_orders_tells_the_intake_of_each_in_its_own_trace() {
+    let (collector, url) = Collector::start(StatusCode::OK, AT_ONCE).await;
+    let folder = tempfile::tempdir().unwrap();
+    let far = line("ORD-2").replace("06236", "63365");
+    let lines = [line("ORD-1"), far, "{".to_owned()];
+    let config = folder.path().join("oms.toml");
+    std::fs::write(&config, "[shop]\nrefused_postcodes = [\"63\"]\n").unwrap();
+    let (told, _) = ingest(&lines, &folder, &["--config", arg(&config), "--otlp", &url]);
+    assert_eq!((told.code, told.err.as_str()), (1, ""), "{told:?}");
+    let spans = collector.spans();
+    let [kept, rejected] = &named(&spans, "take-in")[..] else { panic!("{spans:?}") };
+    assert_eq!([text(kept, "oms.order"), text(rejected, "oms.order")], ["ORD-1", "ORD-2"]);
+    assert_eq!([text(kept, "oms.came_to"), text(rejected, "oms.came_to")], ["moved", "moved"]);
+    let [root] = &named(&spans, "order")[..] else { panic!("{spans:?}") };
+    assert_eq!(text(root, "oms.state"), "rejected", "it is at its end");
+    assert_eq!((&root.trace_id, &root.span_id), (&rejected.trace_id, &rejected.parent_span_id));
+    assert_ne!(kept.trace_id, rejected.trace_id);
+
+    // A service's settings name its collector; the same order is told in the same trace.
+    std::fs::write(&config, format!("[service]\notlp = \"{url}\"\n")).unwrap();
+    assert_eq!(ingest(&lines[..1], &folder, &["--config", arg(&config)]).0.code, 0);
+    assert_eq!(operate(&["cancel", "ORD-1"], &folder, &url).0.code, 0);
+    let spans = collector.spans();
+    let (steps, cancel) = (named(&spans, "take-in"), named(&spans, "cancel")[0]);
+    assert_eq!(text(steps[2], "oms.came_to"), "same");
+    let root = named(&spans, "order")[1];
+    for step in [steps[0], steps[2], cancel] {
+        assert_eq!((&step.trace_id, &step.parent_span_id), (&root.trace_id, &root.span_id));
+    }
+    assert!(steps[0].span_id != steps[2].span_id, "each step has an id of its own");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_orders_is_taken_in_without_its_collector_and_says_what_was_not_told() {
+    let (_collector, never) = Collector::start(StatusCode::OK, Duration::from_secs(600)).await;
+    for otlp in ["http://127.0.0.1:1", never.as_str()] {
+        let folder = tempfile::tempdir().unwrap();
+        let (told, took) = ingest(&[line("ORD-1")], &folder, &["--otlp", otlp]);
+        assert_eq!(told.code, 0, "{told:?}");
+        assert!(told.out.starts_with("1 orders: 1 created"), "{told:?}");
+        assert!(told.err.contains("WARN") && told.err.contains("spans"), "{told:?}");
+        assert!(took < Duration::from_secs(8), "{took:?}");
+    }
+    let many: Vec<String> = (0..4800).map(|number| line(&format!("ORD-{number}"))).collect();
+    let (told, _) = ingest(&many, &tempfile::tempdir().unwrap(), &["--otlp", &never]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    assert!(told.out.starts_with("4800 orders: 4800 created"), "{told:?}");
+    assert!(told.err.contains("spans dropped, for they came faster"), "{}", told.err);
+
+    let folder = tempfile::tempdir().unwrap();
+    let (told, _) = ingest(&[line("ORD-1")], &folder, &["--otlp", "collector:4318"]);
+    assert_eq!(told.code, 2, "{told:?}");
+    assert!(told.err.contains("service.otlp must"), "{told:?}");
+    assert!(!store_in(&folder).exists(), "and nothing was begun");
 }

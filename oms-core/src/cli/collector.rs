@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clockwork::Clock;
 
 use super::{Common, Error};
+use crate::config::{self, Config};
 use crate::env::{ReqwestTransport, Spawner, Transport};
 use crate::http::Metrics;
 use crate::store::Store;
@@ -19,6 +20,22 @@ pub(super) struct Tracing {
 }
 
 impl Tracing {
+    /// Of a command to the collector that `config` names, once its flag `otlp` has had its say.
+    pub(super) fn of_command(
+        config: &mut Config,
+        otlp: Option<&String>,
+        common: &Common,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Option<Tracing>, Error> {
+        if let Some(url) = otlp {
+            config::trim_url(config.service.otlp.insert(url.clone()));
+        }
+        config.check().map_err(config::Error::Impossible)?;
+        let worker = super::own_name(&**clock);
+        // A command has no metrics: what is dropped is logged.
+        Tracing::to(config.service.otlp.as_deref(), common, &worker, clock, &Arc::default())
+    }
+
     /// Of the process `worker`, to the collector at `url`; none where that is empty.
     pub(super) fn to(
         url: Option<&str>,

@@ -9,8 +9,11 @@ use clockwork::Clock;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use super::{EXIT_REFUSED, Error, Format, StoreArgs};
+use super::collector::Tracing;
+use super::{Common, EXIT_REFUSED, Error, Format, StoreArgs};
+use crate::env::{NullObserver, Observer, TokioSpawner};
 use crate::intake::{self, Fate, LineError, Tally};
+use crate::traces::LAST_SPANS;
 
 #[derive(Debug, Args)]
 pub(super) struct IngestArgs {
@@ -24,6 +27,9 @@ pub(super) struct IngestArgs {
     /// Settings; the shop's refused postcodes count here
     #[arg(long, value_name = "FILE", env = "OMS_CONFIG")]
     config: Option<PathBuf>,
+    /// Tells each order's intake in its trace: the collector's address for OTLP over HTTP, http://HOST:PORT
+    #[arg(long, value_name = "URL", env = "OMS_OTLP", hide_env_values = true)]
+    otlp: Option<String>,
     /// How the answer looks
     #[arg(long, default_value = "human")]
     format: Format,
@@ -31,13 +37,21 @@ pub(super) struct IngestArgs {
 
 pub(super) async fn ingest(
     args: IngestArgs,
+    common: &Common,
     clock: Arc<dyn Clock>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
-    let config = super::settings(args.config.as_ref())?;
+    let mut config = super::settings(args.config.as_ref())?;
+    let tracing = Tracing::of_command(&mut config, args.otlp.as_ref(), common, &clock)?;
     // A file that cannot be read shall not leave an empty database behind.
     let entries = intake::read_entries(&args.file, args.input)?;
     let store = super::open(&args.store, clock.clone()).await?;
+    let traces = tracing
+        .map(|tracing| tracing.start(store.clone(), clock.clone(), &TokioSpawner::default()));
+    let listens: &dyn Observer = match &traces {
+        Some(traces) => traces,
+        None => &NullObserver,
+    };
     let bar = progress(entries.len());
     let mut written = Ok(());
     let tell = |fate: &Fate| {
@@ -47,11 +61,20 @@ pub(super) async fn ingest(
             written = bar.suspend(|| out.write_all(lines.as_bytes()));
         }
     };
-    let tally = intake::ingest(entries, &*store, &*clock, &config.shop, tell).await;
+    let tally = intake::ingest(entries, &*store, &*clock, &config.shop, listens, tell).await;
     bar.finish_and_clear();
-    written?;
-    let tally = tally?;
-    out.write_all(summary(&tally, args.format).as_bytes())?;
+    let answered = written.map_err(Error::from).and_then(|()| answer(&tally?, args.format, out));
+    if let Some(traces) = &traces {
+        traces.finish(&*clock, LAST_SPANS).await;
+    }
+    answered
+}
+
+/// Says what came of the file, and gives the exit code.
+fn answer(tally: &Tally, format: Format, out: &mut dyn Write) -> Result<u8, Error> {
+    out.write_all(summary(tally, format).as_bytes())?;
+    // Before a collector is waited for: a pipe is not flushed line by line.
+    out.flush()?;
     Ok(if tally.is_clean() { 0 } else { EXIT_REFUSED })
 }
 

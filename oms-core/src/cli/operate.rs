@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::collector::Tracing;
 use super::{Common, EXIT_REFUSED, Error, Format, StoreArgs};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::env::{Observer, Progress, TokioSpawner};
 use crate::store::{self, Action, Operated, Operation, Patience, patiently};
 use crate::traces::LAST_SPANS;
@@ -92,7 +92,8 @@ async fn operate(
     clock: Arc<dyn Clock>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
-    let tracing = tracing_to(&args, common, &clock)?;
+    let mut config = Config::default();
+    let tracing = Tracing::of_command(&mut config, args.otlp.as_ref(), common, &clock)?;
     let store = super::open_existing(&args.store, clock.clone()).await?;
     let traces = tracing
         .map(|tracing| tracing.start(store.clone(), clock.clone(), &TokioSpawner::default()));
@@ -111,21 +112,6 @@ async fn operate(
         traces.finish(&*clock, LAST_SPANS).await;
     }
     answered
-}
-
-/// Traces, if they are wanted.
-fn tracing_to(
-    args: &OperateArgs,
-    common: &Common,
-    clock: &Arc<dyn Clock>,
-) -> Result<Option<Tracing>, Error> {
-    let mut config = Config::default();
-    config.service.otlp.clone_from(&args.otlp);
-    config.service.otlp.iter_mut().for_each(config::trim_url);
-    config.check().map_err(config::Error::Impossible)?;
-    let worker = super::own_name(&**clock);
-    // A command has no metrics: what is dropped is logged.
-    Tracing::to(config.service.otlp.as_deref(), common, &worker, clock, &Arc::default())
 }
 
 /// As its trace names it.

@@ -38,18 +38,8 @@ pub(super) async fn take(
     }
     let order = Order::from_json(&whole(&app, body)?)?;
     let env = &app.env;
-    begins(&app, "take-in", &order.id);
-    let kept = intake::keep(&*env.store, &*env.clock, &app.config.shop, &order).await;
-    ends(
-        &app,
-        match kept {
-            Ok(Ingested::Created(_)) => "moved",
-            Ok(Ingested::Same(_)) => "same",
-            Ok(Ingested::Conflict) => "conflict",
-            Err(_) => LOST,
-        },
-    );
-    let kept = kept?;
+    let shop = &app.config.shop;
+    let kept = intake::keep_told(&*env.store, &*env.clock, shop, &order, &*env.observer).await?;
     let (status, state) = match kept {
         Ingested::Created(state) => (StatusCode::CREATED, state),
         Ingested::Same(state) => (StatusCode::OK, state),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clockwork::{Clock, Timestamp};
 use nix::sys::signal::Signal;
+use oms_core::env::NullObserver;
 use oms_core::intake;
 use oms_core::state::OrderState;
 use oms_core::store::{Filter, Rows, Store, Transition};
@@ -173,7 +174,7 @@ impl<'a> Scene<'a> {
         let entries: Vec<intake::Entry> = entries.collect();
         let (clock, shop) = (&*self.stage.clock, &self.config.shop);
         let start = clock.now();
-        let taken_in = intake::ingest(entries, store, clock, shop, |_| {}).await;
+        let taken_in = intake::ingest(entries, store, clock, shop, &NullObserver, |_| {}).await;
         taken_in.map_err(Error::Intake)?;
         let took = clock.now().since(start);
         for order in ids {
