@@ -6,11 +6,19 @@
 //!
 //! Every write can be repeated: a caller that did not learn whether its commit happened
 //! ([`Error::CommitUnknown`]) calls again with the same arguments and gets the same answer.
+//!
+//! What its methods take and give: `keys` (which row, by which right), `kept` (what came in), `work`,
+//! `outcome`, `permits`, `operation`, `view`.
 
 mod aggregate;
 mod claiming;
 pub mod group_commit;
+mod kept;
+mod keys;
+mod operation;
+mod outcome;
 mod patience;
+mod permits;
 pub mod postgres;
 mod presence;
 mod quota;
@@ -21,27 +29,31 @@ mod turns;
 mod view;
 #[cfg(test)]
 mod way;
+mod work;
 
+pub use kept::{Ingested, MemberPart, SignedUp};
+pub(crate) use keys::member_of;
+pub use keys::{Lease, NoticeKey, ParcelKey, Row};
+pub use operation::{Action, Operated, Operation};
+pub use outcome::{DeliveryReport, NoticeOutcome, ParcelOutcome, Tries, Written};
 pub use patience::{Patience, patiently};
+pub use permits::{Grant, Permits, TakePermits, Window};
 pub use presence::{BreakerView, Presence};
 pub use retention::{Page, Prune, Pruned};
 pub use standing::{Queue, Quota, Standing};
 pub use view::{
     Audited, Census, Filter, MemberView, NoticeView, OrderView, ParcelView, Rows, Transition,
 };
+pub use work::{About, Claim, Claimed, Intent, NoticeWork, ParcelWork, Recipient};
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use clockwork::{BoxFuture, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::env::Hands;
 use crate::member::Member;
 use crate::order::Order;
-use crate::state::{NoticeState, OrderState, ParcelState};
 
 /// A use case that did not come to its end.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -122,465 +134,8 @@ pub fn without_secrets(url: &str) -> String {
 /// A `Result` of this module.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// One parcel of one order. Displays as `ORD-1/1`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ParcelKey {
-    /// The order.
-    pub order: String,
-    /// The parcel's number in it, from 1.
-    pub number: u32,
-}
-
-impl fmt::Display for ParcelKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.order, self.number)
-    }
-}
-
-/// One notification: an order or a member, and what is told of it. Displays as `ORD-1:shipped`,
-/// `member:MEM-1:welcome`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct NoticeKey {
-    /// The order; or a member, as `member:` and its id, which no order's id can be.
-    pub order: String,
-    /// What is told: `shipped`, `welcome`.
-    pub event: String,
-}
-
-/// What stands before a member's id where an order's may stand too.
-const MEMBER_PREFIX: &str = "member:";
-
-impl NoticeKey {
-    /// What is told of a member.
-    pub fn of_member(id: &str, event: &str) -> NoticeKey {
-        NoticeKey { order: format!("{MEMBER_PREFIX}{id}"), event: event.to_owned() }
-    }
-
-    /// The member's id, if it is about a member.
-    pub fn member(&self) -> Option<&str> {
-        member_of(&self.order)
-    }
-}
-
-/// The member's id, if `about` names a member where it could name an order.
-pub(crate) fn member_of(about: &str) -> Option<&str> {
-    about.strip_prefix(MEMBER_PREFIX)
-}
-
-impl fmt::Display for NoticeKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.order, self.event)
-    }
-}
-
-/// The right to work on one row until a moment.
-///
-/// `token` is the fencing token: it grows with each claim, and a write under an older one is
-/// refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    /// Who works on it.
-    pub worker: String,
-    /// The fencing token.
-    pub token: i64,
-    /// Until when.
-    pub until: Timestamp,
-}
-
-/// A row that is worked on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Row {
-    /// A parcel.
-    Parcel(ParcelKey),
-    /// A notification.
-    Notice(NoticeKey),
-}
-
-/// What became of a write under a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    /// It is committed (now, or by an earlier call with the same arguments).
-    Done,
-    /// Another worker has taken over: nothing was written.
-    Fenced,
-}
-
-/// What became of an ingest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ingested {
-    /// The order is new and kept.
-    Created(OrderState),
-    /// The same order was kept before.
-    Same(OrderState),
-    /// Another content is kept under this id.
-    Conflict,
-}
-
-/// What became of a sign-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignedUp {
-    /// The member is new and kept.
-    Created,
-    /// The same member was kept before.
-    Same,
-    /// The id or the phone number is another member's.
-    Taken,
-}
-
-/// What is written down of a member, each in a table of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum MemberPart {
-    /// Who it is.
-    Member,
-    /// What else is known of it.
-    Profile,
-    /// What it agreed to.
-    Consents,
-    /// The outbox row of its welcome message.
-    Welcome,
-}
-
-impl MemberPart {
-    /// All that a sign-up writes.
-    pub const ALL: [MemberPart; 4] =
-        [MemberPart::Member, MemberPart::Profile, MemberPart::Consents, MemberPart::Welcome];
-}
-
-/// The exact request to the carrier, written down before it is sent.
-///
-/// A retry sends the same bytes, also after midnight in Seoul.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
-    /// 운송장번호: the only invoice number ever used for this parcel.
-    pub invoice_no: String,
-    /// The carrier's reception date, `YYYYMMDD` in Seoul.
-    pub rcpt_ymd: String,
-    /// The carrier's customer reference of this parcel.
-    pub cust_use_no: String,
-    /// The carrier's key of the parcel.
-    pub mpck_key: String,
-    /// `DATA` of `RegBook` as JSON, all but the token.
-    pub request: String,
-}
-
-/// Which rows to claim.
-#[derive(Debug, Clone)]
-pub struct Claim {
-    /// Who claims.
-    pub worker: String,
-    /// Now.
-    pub now: Timestamp,
-    /// The end of the lease.
-    pub until: Timestamp,
-    /// At most so many rows.
-    pub limit: usize,
-}
-
-/// What a claim brought.
-#[derive(Debug, Clone)]
-pub struct Claimed<W> {
-    /// The work, oldest due first.
-    pub work: Vec<W>,
-    /// When the next row falls due, if any waits.
-    pub next_due: Option<Timestamp>,
-    /// What was taken over from a worker whose lease had run out: its key, and its state then.
-    pub taken: Vec<(String, String)>,
-}
-
-/// A parcel to work on.
-#[derive(Debug, Clone)]
-pub struct ParcelWork {
-    /// Which.
-    pub key: ParcelKey,
-    /// Its order.
-    pub order: Order,
-    /// Its state now (after the claim).
-    pub state: ParcelState,
-    /// The request written down, if any.
-    pub intent: Option<Intent>,
-    /// The right to work on it.
-    pub lease: Lease,
-    /// Attempts spent in this round.
-    pub attempts: u32,
-    /// Rounds spent.
-    pub rounds: u32,
-    /// The last moment at which a request of unknown outcome may have been sent, if one may have
-    /// been. Kept while the parcel is booked: such a request may still arrive.
-    pub sent_until: Option<Timestamp>,
-    /// Since when the outcome is unknown; of a cancellation, since its first try.
-    pub unknown_since: Option<Timestamp>,
-}
-
-/// What a notification tells of, and so to whom.
-#[derive(Debug, Clone)]
-pub enum About {
-    /// A shipped order.
-    Order {
-        /// The order.
-        order: Order,
-        /// The invoice numbers of its parcels, by parcel number.
-        invoices: Vec<String>,
-    },
-    /// A new member.
-    Member(Recipient),
-}
-
-/// Who is told, where the notification needs no more.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Recipient {
-    /// Full name.
-    pub name: String,
-    /// A Korean phone number, digits only.
-    pub phone: String,
-}
-
-// Personal data stays out of every log.
-impl fmt::Debug for Recipient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Recipient(..)")
-    }
-}
-
-/// A notification to work on.
-#[derive(Debug, Clone)]
-pub struct NoticeWork {
-    /// Which.
-    pub key: NoticeKey,
-    /// What it tells of.
-    pub about: About,
-    /// Its state now (after the claim): `sending`, or `unknown` while it is asked again.
-    pub state: NoticeState,
-    /// The right to work on it.
-    pub lease: Lease,
-    /// Attempts spent in this round.
-    pub attempts: u32,
-    /// Rounds spent.
-    pub rounds: u32,
-    /// When the first request may have been sent; the gateway remembers keys for a time from then.
-    pub first_sent_at: Option<Timestamp>,
-}
-
-/// What became of a step on a parcel. All but `Intended` give the lease back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ParcelOutcome {
-    /// `planned → intended`: the request is about to be sent; the lease is kept.
-    Intended(Intent),
-    /// The carrier has it.
-    Booked,
-    /// The carrier refused it for good.
-    Refused {
-        /// The carrier's words.
-        reason: String,
-    },
-    /// Sent, and nobody knows.
-    Unknown {
-        /// What was seen.
-        reason: String,
-        /// The last moment at which a request may have been sent.
-        sent_until: Timestamp,
-        /// When to look again.
-        retry_at: Timestamp,
-        /// Counters after this step.
-        tries: Tries,
-    },
-    /// `unknown → planned`: proved not booked. The intent is kept, so the same bytes are sent.
-    NotBooked {
-        /// How it was proved.
-        reason: String,
-        /// When to book again.
-        retry_at: Timestamp,
-    },
-    /// No change: it certainly did not happen; later again.
-    PutBack {
-        /// Why.
-        reason: String,
-        /// When to try again.
-        retry_at: Timestamp,
-        /// Counters after this step.
-        tries: Tries,
-    },
-    /// A person must look.
-    Attention {
-        /// Why.
-        reason: String,
-    },
-    /// The booking is undone.
-    Cancelled,
-    /// The carrier has picked it up already: it stays booked.
-    PickedUp,
-}
-
-/// Attempts in this round, and rounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tries {
-    /// Attempts spent in this round.
-    pub attempts: u32,
-    /// Rounds spent.
-    pub rounds: u32,
-}
-
-/// What became of a step on a notification. All give the lease back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoticeOutcome {
-    /// The gateway accepted it, now or before (then without its message key).
-    Sent {
-        /// The gateway's key of the message, learnt from reports when `None`.
-        msg_key: Option<String>,
-    },
-    /// The gateway refused it for good, or it was given up before it was ever sent.
-    Refused {
-        /// The gateway's words.
-        reason: String,
-    },
-    /// Sent, and nobody knows.
-    Unknown {
-        /// What was seen.
-        reason: String,
-        /// When to ask again.
-        retry_at: Timestamp,
-        /// Counters after this step.
-        tries: Tries,
-    },
-    /// `unknown → queued`: proved not sent.
-    NotSent {
-        /// How it was proved.
-        reason: String,
-        /// When to send again.
-        retry_at: Timestamp,
-    },
-    /// No change: it certainly did not happen; later again.
-    PutBack {
-        /// Why.
-        reason: String,
-        /// When to try again.
-        retry_at: Timestamp,
-        /// Counters after this step.
-        tries: Tries,
-    },
-    /// Given up while unknown: the notification stays `unknown`, its order is `notify-failed`.
-    GivenUp {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// At most `calls` in any `per`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Window {
-    /// How many calls.
-    pub calls: u32,
-    /// In how long a time.
-    #[serde(with = "humantime_serde")]
-    #[schemars(with = "String")]
-    pub per: Duration,
-}
-
-/// A request for permits to call. They belong to the address, so all workers share them.
-#[derive(Debug, Clone)]
-pub struct TakePermits {
-    /// Which quota.
-    pub quota: &'static str,
-    /// Its windows; all must hold.
-    pub windows: Vec<Window>,
-    /// At most so many.
-    pub want: u32,
-    /// So many more, if they are free now and others do not need them.
-    pub spare: u32,
-    /// Now.
-    pub now: Timestamp,
-    /// Permits that are free within so long are given in advance.
-    pub ahead: Duration,
-    /// How long a permit counts if its call is never heard of: until the latest end of the call.
-    pub hold: Duration,
-    /// Permits whose calls have ended, and when. They count for one window more.
-    pub ended: Vec<(i64, Timestamp)>,
-}
-
-/// One permit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grant {
-    /// Its number, never given twice.
-    pub id: i64,
-    /// From when on its call may be made.
-    pub from: Timestamp,
-}
-
 /// Who is told that another process has committed work.
 pub type Woken = Arc<dyn Fn() + Send + Sync>;
-
-/// The answer to [`TakePermits`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Permits {
-    /// These, at least one if any was wanted, in the order in which they may be used.
-    Granted(Vec<Grant>),
-    /// None before this moment.
-    Wait(Timestamp),
-}
-
-/// The fate of a message, as the gateway reports it later.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeliveryReport {
-    /// The gateway's key of the message.
-    pub msg_key: String,
-    /// Our reference, as the request carried it: `ORD-1:shipped`.
-    pub reference: String,
-    /// The gateway's code; `10000` is delivered.
-    pub code: String,
-    /// `alimtalk` or `sms`.
-    pub channel: String,
-    /// When the gateway says it happened.
-    pub reported_at: Option<Timestamp>,
-}
-
-/// What an operator does to an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Tries again what failed or was parked; of a member, a welcome message that failed.
-    Retry,
-    /// States what truly happened to a parked parcel (all parked ones when no number is given).
-    Resolve {
-        /// Which parcel.
-        parcel: Option<u32>,
-        /// True: the carrier has it; false: it has not, and will not.
-        booked: bool,
-    },
-    /// Calls the order back.
-    Cancel,
-}
-
-/// An operator's action with its author, as the audit keeps it.
-#[derive(Debug, Clone)]
-pub struct Operation {
-    /// The order; `member:` and its id of a member, whose messages alone can be tried again.
-    pub order: String,
-    /// What to do.
-    pub action: Action,
-    /// Who.
-    pub by: String,
-    /// Now.
-    pub now: Timestamp,
-}
-
-impl Operation {
-    /// Whether it is one on a member's messages.
-    pub(crate) fn is_on_member(&self) -> bool {
-        self.action == Action::Retry && self.order.starts_with(MEMBER_PREFIX)
-    }
-}
-
-/// The answer to an [`Operation`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Operated {
-    /// Done; the order's state now.
-    Done(OrderState),
-    /// Done; the member's message is sent again.
-    MessageQueued,
-    /// There is no such order.
-    NotFound,
-    /// The order's state does not allow it.
-    Refused(String),
-}
 
 /// A transaction held open on purpose. Dropping it rolls back.
 ///

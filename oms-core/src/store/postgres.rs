@@ -37,6 +37,7 @@ mod renew;
 mod reports;
 mod row;
 mod settle;
+mod transaction;
 
 pub use connect::{WriteLock, end_connections, hold_write_lock};
 
@@ -45,9 +46,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use clockwork::{BoxFuture, Timestamp};
+use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPool;
-use sqlx::{PgConnection, Postgres};
 
 use super::group_commit::Watch;
 use super::quota::Ahead;
@@ -71,6 +72,7 @@ use failure::{before_commit, of_commit};
 use held::HeldTransaction;
 use ingest::Intake;
 use settle::{Outcome, Step};
+use transaction::Transaction;
 
 /// Sees what others have committed, statement by statement. It does not insist on writing: a server that
 /// is no primary any more shall refuse the write, in the words for it, and not the transaction.
@@ -242,68 +244,6 @@ fn together<W>(mut first: Claimed<W>, rest: Result<Claimed<W>>) -> Result<Claime
 fn brings_work(outcome: &ParcelOutcome) -> bool {
     use ParcelOutcome::{Booked, Cancelled, PickedUp, Refused};
     matches!(outcome, Booked | Refused { .. } | Cancelled | PickedUp)
-}
-
-/// One transaction, from its begin to its end. Dropping it rolls back.
-struct Transaction {
-    op: &'static str,
-    /// The use cases that it serves, mostly one, each with its task.
-    parts: Vec<(&'static str, TaskId)>,
-    watch: Watch,
-    /// Until it has ended.
-    open: Option<sqlx::Transaction<'static, Postgres>>,
-}
-
-impl Transaction {
-    fn db(&mut self) -> &mut PgConnection {
-        // It is taken by `end` and `roll_back` alone, which take the whole.
-        self.open.as_mut().expect("an open transaction")
-    }
-
-    /// Commits what went well, and undoes what did not.
-    async fn end<T>(self, done: failure::Result<T>) -> Result<T> {
-        let answer = match done {
-            Ok(answer) => answer,
-            Err(failure) => {
-                let error = failure.of(self.op);
-                self.roll_back().await;
-                return Err(error);
-            }
-        };
-        let op = self.op;
-        self.commit().await.map_err(|error| of_commit(&error, op)).map(|()| answer)
-    }
-
-    /// Commits; what became of it is the engine's own word.
-    async fn commit(mut self) -> std::result::Result<(), sqlx::Error> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        let committed = open.commit().await;
-        self.ended(committed.is_ok());
-        committed
-    }
-
-    /// Tells that it has ended.
-    fn ended(&self, committed: bool) {
-        for (op, task) in &self.parts {
-            self.watch.ended(op, *task, committed);
-        }
-    }
-
-    async fn roll_back(mut self) {
-        if let Some(open) = self.open.take() {
-            self.ended(false);
-            // A server that is gone has rolled back, too.
-            let _ = open.rollback().await;
-        }
-    }
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        if self.open.take().is_some() {
-            self.ended(false);
-        }
-    }
 }
 
 #[async_trait]

@@ -57,7 +57,7 @@ pub(super) fn final_states() -> Vec<&'static str> {
 /// The order or member that a walked edge belongs to, by the edge's key: `ORD-1`, `ORD-1/1`,
 /// `ORD-1:shipped`. A member's are never pruned.
 pub(super) fn order_of(key: &str) -> Option<&str> {
-    if key.starts_with(super::MEMBER_PREFIX) {
+    if key.starts_with(super::keys::MEMBER_PREFIX) {
         return None;
     }
     Some(key.split(['/', ':']).next().unwrap_or(key))
