@@ -1,16 +1,18 @@
 //! A run put together: fakes, network, database, hosts, shop; and its phases.
 
+mod chaos;
+mod outside;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
 use clockwork::{Clock, DrillClock, Entropy, Timestamp};
 use fake_cj::FakeCj;
 use fake_kakao::FakeKakao;
-use faults::{CrashSignal, Fault, Fired, Injector, Kind};
+use faults::{Fault, Fired, Injector, Kind};
 use oms_core::config::Config;
 use oms_core::env::{Env, NullObserver, TokioSpawner, Transport};
 use oms_core::policy::Policies;
@@ -21,15 +23,13 @@ use oms_core::store::{Rows, Store};
 use super::broker::Broker;
 use super::database::{FaultyStore, StoreFaults};
 use super::disk::Storage;
-use super::host::{Host, Hosts, Image};
+use super::host::{Host, Image};
 use super::latency::Latencies;
-use super::network::{Fall, Link, Server};
-use super::node::Mark;
+use super::network::{Link, Server};
 use super::postman::Postman;
 use super::turns::Turns;
 use super::{Error, Places, Run};
 use crate::history::{FinalReads, History, Mode, Phase, Step};
-use crate::offering::Shop;
 use crate::plan::{Plan, Site};
 use crate::recorder::Recorder;
 use crate::settled;
@@ -41,9 +41,6 @@ const OUR_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
 
 /// How often it is looked whether everything is settled.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// By chance a node dies at none of its scheduling points beyond this one.
-const POINTS_MAX: u64 = 100_000;
 
 /// What is still under way when all is settled arrives within so long beyond the longest delay
 /// that the plan's faults make.
@@ -267,48 +264,6 @@ impl<'a> World<'a> {
         ))
     }
 
-    /// When the server of `site` is down.
-    fn falls(&self, site: Site) -> Vec<Fall> {
-        let heals_at = self.heals_at().unwrap_or(Timestamp::from_micros(i64::MAX));
-        let fall = |(_, fault): (usize, &Fault)| {
-            let from = self.start + fault.from.unwrap_or_default();
-            Fall { from, until: (from + fault.by.unwrap_or_default()).min(heals_at) }
-        };
-        let restarts = self.plan().faults_at(site);
-        let restarts = restarts.filter(|(_, fault)| fault.kind == Kind::ApiRestart);
-        restarts.map(fall).filter(|fall| fall.from < heals_at).collect()
-    }
-
-    /// Counts the restarts of the fakes, and has them forget what they say.
-    fn restart_fakes(&self) {
-        for site in [Site::Carrier, Site::Messenger] {
-            let faults = self.plan().faults_at(site).enumerate();
-            for (place, (_, fault)) in faults {
-                let at = self.start + fault.from.unwrap_or_default();
-                if fault.kind != Kind::ApiRestart
-                    || self.heals_at().is_some_and(|heals| heals <= at)
-                {
-                    continue;
-                }
-                let (clock, forgets) = (self.clock.clone(), fault.forgets == Some(true));
-                let (carrier, gateway) = (self.carrier.clone(), self.gateway.clone());
-                background(async move {
-                    clock.sleep_until(at).await;
-                    match site {
-                        Site::Messenger => {
-                            gateway.injector().note_fired(place);
-                            forgets.then(|| gateway.forget());
-                        }
-                        _ => {
-                            carrier.injector().note_fired(place);
-                            forgets.then(|| carrier.forget());
-                        }
-                    }
-                });
-            }
-        }
-    }
-
     fn way_to_broker(&self, number: u32) -> Postman {
         Postman::new(
             self.broker.clone(),
@@ -321,126 +276,6 @@ impl<'a> World<'a> {
 
     fn clock_of(&self, number: u32) -> Arc<dyn Clock> {
         Skewed::over(self.clock.clone(), skew::of_node(self.plan(), number))
-    }
-
-    /// What happens to a node at its scheduling points.
-    fn marks(&self, number: u32) -> BTreeMap<u64, Mark> {
-        let mine = self.node_faults.iter().filter(|fault| hits(fault, number));
-        mine.flat_map(|fault| self.marks_of(fault)).collect()
-    }
-
-    fn marks_of(&self, fault: &Fault) -> BTreeMap<u64, Mark> {
-        let mark = match (fault.kind, fault.by) {
-            (Kind::Crash, _) => Mark::Crash,
-            (Kind::Stall, Some(length)) => Mark::Stall(length),
-            _ => return BTreeMap::new(),
-        };
-        if let Some(rate) = fault.rate {
-            let chance = self.entropy().fork("crash", fault.node);
-            let hit = |point: &u64| chance.fork("point", *point).chance(rate);
-            let times = usize::try_from(fault.times.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-            return (1..POINTS_MAX).filter(hit).take(times).map(|point| (point, mark)).collect();
-        }
-        fault.point.map(|point| (point, mark)).into_iter().collect()
-    }
-
-    /// Kills and stalls nodes at their times, and whenever a fake sees the call that they wait for.
-    fn disturb_nodes(&self, hosts: &Arc<[Arc<Host>]>) {
-        for injector in [self.carrier.injector(), self.gateway.injector()] {
-            let hosts = hosts.clone();
-            injector.on_crash(Arc::new(move |signal: CrashSignal| fell(&hosts, &signal.fault)));
-        }
-        // A clock jumps by itself.
-        let falls = |fault: &&Fault| !at_points(fault) && fault.kind != Kind::ClockSkew;
-        for fault in self.node_faults.iter().filter(falls) {
-            let Some(from) = fault.from else { continue };
-            let (clock, at) = (self.clock.clone(), self.start + from);
-            let (hosts, fault) = (hosts.clone(), fault.clone());
-            if self.heals_at().is_some_and(|heals_at| heals_at <= at) {
-                continue;
-            }
-            background(async move {
-                clock.sleep_until(at).await;
-                fell(&hosts, &fault);
-            });
-        }
-    }
-
-    /// When the chaos ends, if the plan says so.
-    fn heals_at(&self) -> Option<Timestamp> {
-        self.plan().heal_after.map(|after| self.start + after)
-    }
-
-    /// From one moment on no fault fires any more and every node runs. What is under way by then
-    /// still arrives, and a clock that is wrong stays wrong: it would have to jump.
-    fn heal_in_time(&self, hosts: &Arc<[Arc<Host>]>) {
-        let Some(heals_at) = self.heals_at() else { return };
-        let (clock, recorder) = (self.clock.clone(), self.recorder.clone());
-        let injectors = [self.carrier.injector(), self.gateway.injector()];
-        let (store_faults, broker) = (self.store_faults.clone(), self.broker.clone());
-        let hosts = hosts.clone();
-        background(async move {
-            clock.sleep_until(heals_at).await;
-            recorder.drill(clock.now(), None, Step::Phase { phase: Phase::Heal });
-            for injector in injectors {
-                injector.heal();
-            }
-            store_faults.heal();
-            broker.heal();
-            for host in hosts.iter() {
-                host.heal();
-            }
-        });
-    }
-
-    fn open_shop(&self, hosts: &Arc<[Arc<Host>]>, offers: &[Offer]) {
-        let shop = Shop {
-            front: Arc::new(Hosts(hosts.clone())),
-            clock: self.clock.clone(),
-            recorder: self.recorder.clone(),
-            gives_up_at: self.gives_up_at(offers),
-            refused: self.refused.clone(),
-            signing_up: self.signing_up.clone(),
-        };
-        for (place, sign_up) in self.sign_ups.iter().enumerate() {
-            background(shop.clone().sign_up(place, self.start, sign_up.clone()));
-        }
-        for (place, offer) in offers.iter().enumerate() {
-            background(shop.clone().offer(place, self.start, offer.clone()));
-        }
-    }
-
-    /// Somebody else on our address uses up the quota, and does not stop at a 429.
-    fn let_the_neighbour_call(&self) {
-        let Some(neighbour) = self.plan().neighbour.clone() else { return };
-        let (clock, router) = (self.clock.clone(), self.routers[0].clone());
-        let from = self.start + neighbour.from;
-        let gap = Duration::from_secs_f64(1.0 / neighbour.calls_per_second.max(0.001));
-        background(async move {
-            clock.sleep_until(from).await;
-            while clock.now() < from + neighbour.lasting {
-                call_as_neighbour(router.clone()).await;
-                clock.sleep(gap).await;
-            }
-        });
-    }
-
-    fn let_couriers_scan(&self) {
-        for scan in &self.plan().scans {
-            let (clock, carrier) = (self.clock.clone(), self.carrier.clone());
-            let at = self.start + scan.at;
-            let reference = settled::reference(self.plan(), scan);
-            let state = scan.state;
-            background(async move {
-                clock.sleep_until(at).await;
-                let bookings = carrier.ledger().bookings;
-                let live = bookings.iter().find(|b| b.is_live() && b.cust_use_no == reference);
-                if let Some(booking) = live {
-                    // A number from the ledger is a number that the carrier knows.
-                    let _ = carrier.scan(&booking.invoice_no, state);
-                }
-            });
-        }
     }
 
     /// When the last order is offered, or the last member signs up.
@@ -535,53 +370,6 @@ impl<'a> World<'a> {
         }
         fired
     }
-
-    fn node_fired(&self, hosts: &[Arc<Host>], fault: &Fault) -> Fired {
-        let passed = |host: &&Arc<Host>| hits(fault, host.number());
-        let passed = hosts.iter().find(passed).map_or(0, |host| host.points());
-        let times = match (at_points(fault), fault.from) {
-            (true, _) => self.marks_of(fault).range(..=passed).count() as u64,
-            (false, Some(from)) => {
-                let at = self.start + from;
-                let healed = self.heals_at().is_some_and(|heals_at| heals_at <= at);
-                u64::from(!healed && at <= self.clock.now())
-            }
-            // A clock is wrong from the start.
-            (false, None) => u64::from(fault.kind == Kind::ClockSkew),
-        };
-        Fired { fault: fault.clone(), times }
-    }
-}
-
-/// Whether a node's fault happens at scheduling points.
-fn at_points(fault: &Fault) -> bool {
-    fault.point.is_some() || fault.rate.is_some()
-}
-
-/// Whether a node's fault hits the node of this number; without one it is the first.
-fn hits(fault: &Fault, number: u32) -> bool {
-    fault.node.unwrap_or(0) == number
-}
-
-/// Does to its node what the fault says.
-fn fell(hosts: &Arc<[Arc<Host>]>, fault: &Fault) {
-    let Some(host) = hosts.iter().find(|host| hits(fault, host.number())).cloned() else { return };
-    match (fault.kind, fault.by) {
-        (Kind::Stall, Some(length)) => background(async move { host.stall(length).await }),
-        _ => host.kill(),
-    }
-}
-
-/// A request that the carrier counts against our address: the cheapest that it answers at all.
-async fn call_as_neighbour(router: axum::Router) {
-    use axum::extract::ConnectInfo;
-    use tower::ServiceExt;
-
-    let Ok(mut request) = http::Request::post("/ReqOneGdsTrc").body(Body::from("{}")) else {
-        return;
-    };
-    request.extensions_mut().insert(ConnectInfo(SocketAddr::new(OUR_ADDRESS, 50_000)));
-    let Ok(_) = router.oneshot(request).await;
 }
 
 /// Starts a task of the simulation itself, which no crash reaches.
