@@ -33,6 +33,11 @@ use crate::verdict::{self, Judgement, Verdict, describe_fault};
 /// Depths of priorities, by turns: 0 is the order in which tasks became ready.
 const DEPTHS: [u32; 4] = [0, 1, 2, 3];
 
+/// The greatest depth among so many orders of events.
+fn deepest(seeds: u32) -> u32 {
+    DEPTHS.into_iter().take(seeds as usize).max().unwrap_or_default()
+}
+
 /// Idle workers look at the database this often. The default, a second, fills a run with claims of
 /// nothing; what is due is waited for all the same, so no step comes later.
 const POLL: Duration = Duration::from_secs(10);

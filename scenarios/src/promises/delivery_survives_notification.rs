@@ -104,7 +104,7 @@ fn late(evidence: &Evidence, call: &Call) -> Option<Violation> {
     // Live, a drill second is as short as its factor makes it; the disk does not know.
     let within = RECORDED_WITHIN.mul_f64(evidence.clock_factor.max(1.0));
     // A transaction that was held open writes its own moment, and commits at another.
-    let recorded_at = recorded.map(|step| step.at.max(committed_at(evidence, call)));
+    let recorded_at = recorded.map(|step| step.at.max(committed_at(evidence, call, &key)));
     if recorded_at.is_some_and(|at| at <= replied_at + within) {
         return None;
     }
@@ -150,17 +150,25 @@ fn was_told_in_vain(
     recorded_at.is_none_or(|at| at > in_time) && !disturbed
 }
 
-/// When the task that heard the reply next committed anything but permits; the epoch if never.
-fn committed_at(evidence: &Evidence, call: &Call) -> Timestamp {
+/// When the task that heard the reply next committed anything but permits; the epoch if never, or if
+/// that was refused as another's by then: it is no record of the parcel.
+fn committed_at(evidence: &Evidence, call: &Call, parcel: &str) -> Timestamp {
     let heard = call.end.as_ref().map_or(evidence.records.len(), |end| end.place);
-    let committed = evidence.records[heard..].iter().find(|record| match &record.what {
+    let mut of_node = evidence.records[heard..].iter().filter(|record| record.node == call.node);
+    let committed = of_node.find(|record| match &record.what {
         What::Oms(Event::TxEnd { task, op, committed: true }) => {
             let permit = matches!(op.as_str(), "take-permits" | "block-quota");
-            *task == call.task && record.node == call.node && !permit
+            *task == call.task && !permit
         }
         _ => false,
     });
-    committed.map_or(Timestamp::EPOCH, |record| record.at)
+    let Some(committed) = committed else { return Timestamp::EPOCH };
+    let next = of_node.find_map(|record| match &record.what {
+        What::Oms(Event::Fenced { what }) if what == parcel => Some(Timestamp::EPOCH),
+        What::Oms(Event::TxBegin { task, .. }) if *task == call.task => Some(committed.at),
+        _ => None,
+    });
+    next.unwrap_or(committed.at)
 }
 
 /// Whether the task that heard the reply went on with calls to the carrier, and with no other: then
@@ -252,6 +260,17 @@ mod tests {
         let held = recorded_at(Some(1_000)).tx(0, 7, "settle-parcel", 1_000, 9_000);
         let late = said(&check(&held.evidence()));
         assert!(late.contains("its record only at 2026-11-21T10:00:09.000"), "{late}");
+    }
+
+    #[test]
+    fn what_was_refused_as_another_s_is_no_late_record() {
+        // Another node took the parcel over and recorded it in time; then it is fenced off.
+        let told = || recorded_at(Some(1_500)).tx(0, 7, "settle-parcel", 8_900, 9_000);
+        assert_eq!(check(&told().fenced("ORD-1/1", 9_032).evidence()), Finding::default());
+        assert_eq!(check(&told().evidence()).violations.len(), 1);
+        assert_eq!(check(&told().fenced("ORD-1/2", 9_032).evidence()).violations.len(), 1);
+        let later = told().tx(0, 7, "settle-parcel", 9_010, 9_020).fenced("ORD-1/1", 9_032);
+        assert_eq!(check(&later.evidence()).violations.len(), 1, "it was refused only then");
     }
 
     #[test]

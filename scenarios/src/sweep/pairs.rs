@@ -231,6 +231,7 @@ fn signature(history: &History) -> [u8; 32] {
     add(&mut value(&reads.carrier));
     add(&mut value(&reads.messenger));
     add(&mut value(&reads.rows));
+    add(&mut value(&reads.queue));
     digest.finalize().into()
 }
 

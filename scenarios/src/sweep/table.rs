@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Swept, Tally, describe};
+use super::{Options, Swept, Tally, deepest, describe};
 use crate::plan::Plan;
 
 /// A schedule's plan file, where one was kept, and the path to it.
@@ -14,7 +14,7 @@ pub type Kept = Vec<(&'static str, String)>;
 
 /// For people: the table of families, what was merged and why, and what did not hold.
 pub fn human(swept: &Swept, kept: &Kept, real: Duration) -> String {
-    let mut text = headline(swept);
+    let mut text = headline(&swept.options);
     text += &row("schedules", ["exist", "ran", "held", "prevented", "proves nothing", "violated"]);
     for (family, tally) in &swept.families {
         text += &tally_row(family, tally);
@@ -23,6 +23,7 @@ pub fn human(swept: &Swept, kept: &Kept, real: Duration) -> String {
         text += &tally_row("all", &swept.total());
     }
     text += &merged(swept);
+    let _ = writeln!(text, "{LIES}");
     for fallen in &swept.fallen {
         text.push('\n');
         let what = if fallen.promises.is_empty() { "proves nothing" } else { "violated" };
@@ -50,19 +51,21 @@ pub fn human(swept: &Swept, kept: &Kept, real: Duration) -> String {
     text
 }
 
-fn headline(swept: &Swept) -> String {
-    let options = &swept.options;
+fn headline(options: &Options) -> String {
     let what = match options.pairs {
         true => "every two faults, stalls apart,",
         false => "every fault",
     };
     let (orders, seeds) = (options.orders, options.seeds);
     let s = |count: u32| if count == 1 { "" } else { "s" };
+    let drawn = match seeds {
+        0 | 1 => "seed 1, tasks in the order in which they became ready".to_owned(),
+        _ => format!("seeds 1 to {seeds}, priorities of depth 0 to {} by turns", deepest(seeds)),
+    };
     let under = options.strategy.as_ref().map(|name| format!(", under `{name}`"));
     let bug = options.sabotage.as_ref().map(|name| format!(", with `{name}`"));
     format!(
-        "{what} of {orders} order{}, 2 workers, over {seeds} order{} of events \
-         (seeds 1 to {seeds}, priorities of depth 0 to 3 by turns){}{}\n\n",
+        "{what} of {orders} order{}, 2 workers, over {seeds} order{} of events ({drawn}){}{}\n\n",
         s(orders),
         s(seeds),
         under.unwrap_or_default(),
@@ -80,6 +83,9 @@ fn tally_row(name: &str, tally: &Tally) -> String {
     let cells = [exist, ran, held, prevented, inconclusive, violated].map(|n| n.to_string());
     row(name, cells.each_ref().map(String::as_str))
 }
+
+/// What no schedule has, since no caller could tell that from the truth.
+const LIES: &str = "left out: answers that lie, a refusal of what was done all the same";
 
 /// What was not run, and why that leaves nothing out.
 fn merged(swept: &Swept) -> String {
@@ -159,4 +165,21 @@ pub fn json(swept: &Swept, kept: &Kept, real: Duration) -> String {
         "real_ms": u64::try_from(real.as_millis()).unwrap_or(u64::MAX),
     });
     format!("{answer:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headline_names_the_depths_that_are_run() {
+        let said = |seeds, pairs| {
+            let jobs = std::num::NonZeroUsize::MIN;
+            let options = Options { orders: 2, seeds, pairs, strategy: None, sabotage: None, jobs };
+            headline(&options)
+        };
+        assert!(said(1, true).contains("(seed 1, tasks in the order in which they became ready)"));
+        assert!(said(3, false).contains("(seeds 1 to 3, priorities of depth 0 to 2 by turns)"));
+        assert!(said(9, false).contains("(seeds 1 to 9, priorities of depth 0 to 3 by turns)"));
+    }
 }
