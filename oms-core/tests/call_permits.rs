@@ -14,6 +14,7 @@ use oms_core::call::Permits;
 use oms_core::env::Env;
 use oms_core::store::Window;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -401,7 +402,8 @@ async fn twenty_in_an_idle_minute_go_out_ten_at_once_and_ten_a_window_after_the_
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 24,
-        failure_persistence: None,
+        // The default looks for a `lib.rs` above this file, and there is none.
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         ..ProptestConfig::default()
     })]
     #[test]

@@ -6,6 +6,7 @@ use oms_core::policy::{NoticeSnapshot, OrderPolicy, OrderSnapshot, ParcelSnapsho
 use oms_core::saga::SoundOrders;
 use oms_core::state::{By, NoticeState, OrderState, ParcelState};
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 /// An order as the database would have it.
 #[derive(Debug)]
@@ -183,7 +184,12 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        // The default looks for a `lib.rs` above this file, and there is none.
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn an_order_walks_legal_edges_and_rests_whole_or_not_at_all(

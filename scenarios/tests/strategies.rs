@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use scenarios::crew::{self, Stop};
 use scenarios::explore::{self, Powers};
 use scenarios::plan::Plan;
@@ -129,7 +130,12 @@ fn over_generated_plans_no_strategy_breaks_a_promise_that_it_is_not_known_to_bre
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 48,
+        // The default looks for a `lib.rs` above this file, and there is none.
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     /// What is claimed holds, and what falls was never claimed, over plans that nobody has seen.
     #[test]

@@ -1,319 +1,216 @@
-//! Random operations by three workers, against a plain model of leases and the state machines.
+//! Random operations by several clients of one database, against a plain model of leases, permits
+//! and the state machines.
+//!
+//! Each deed is done by a client of its own connections, some of them by several at once: of those
+//! any order of commits is right, and the model says what must hold in each.
 //!
 //! What ever failed is kept in `tests/proptest-regressions/random.txt`, as the seed that it is
 //! drawn from, and is run again before anything new. The file belongs into the repository.
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
-use std::time::Duration;
+mod checks;
+mod leases;
+mod outcomes;
+mod permits;
+
+use std::sync::Arc;
 
 use clockwork::Timestamp;
-use oms_core::state::{By, NoticeState, OrderState, ParcelState};
+use futures_util::future::join_all;
 use oms_core::store::sqlite::SqliteStore;
-use oms_core::store::{
-    Action, Claim, DeliveryReport, Lease, NoticeOutcome, NoticeWork, Operation, ParcelOutcome,
-    ParcelWork, Rows, Store, Transition, Written,
-};
+use oms_core::store::{Action, DeliveryReport, Operation, Store};
 use proptest::prelude::*;
 
 use crate::options;
 use crate::postgres::Database;
-use crate::support::{
-    LEASE, at, attention, intent, invoices, notice_put_back, notice_unknown, order, put_back,
-    refused, sent, unknown,
-};
+use crate::support::{at, order};
+use leases::Leases;
+use permits::Calls;
 
 const ORDERS: [&str; 4] = ["A", "B", "C", "D"];
 
+/// What a client does; where it is done `by` several, by so many at once.
 #[derive(Debug, Clone)]
 enum Deed {
-    Ingest { order: usize, parcels: u32 },
-    Pass { seconds: u64 },
-    ClaimParcels { worker: usize, limit: usize },
-    ClaimNotices { worker: usize, limit: usize },
-    SettleParcel { which: prop::sample::Index, how: usize },
-    SettleNotice { which: prop::sample::Index, how: usize },
-    Operate { order: usize, how: usize },
-    Report { order: usize },
+    Ingest {
+        order: usize,
+        parcels: u32,
+    },
+    Pass {
+        seconds: u64,
+    },
+    ClaimParcels {
+        by: usize,
+        limit: usize,
+    },
+    ClaimNotices {
+        by: usize,
+        limit: usize,
+    },
+    /// With a `rival`, another client writes another end of the same step at once, or the same.
+    SettleParcel {
+        which: prop::sample::Index,
+        how: usize,
+        rival: Option<usize>,
+    },
+    SettleNotice {
+        which: prop::sample::Index,
+        how: usize,
+        rival: Option<usize>,
+    },
+    /// The last outcome is written once more, as by who did not learn of its commit.
+    Repeat,
+    Renew {
+        which: prop::sample::Index,
+    },
+    /// An operator's action; by several, it is one that is asked again before it is answered.
+    Operate {
+        by: usize,
+        order: usize,
+        how: usize,
+    },
+    Report {
+        order: usize,
+    },
+    TakePermits {
+        by: usize,
+        want: u32,
+    },
+    /// The calls of all open permits have ended.
+    EndCalls,
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
     let index = any::<prop::sample::Index>;
+    let by = || prop_oneof![2 => Just(1_usize), 1 => Just(2_usize), 1 => Just(3_usize)];
+    let rival = || prop::option::weighted(0.3, 0..4_usize);
     prop_oneof![
         2 => (0..4_usize, 1..4_u32).prop_map(|(order, parcels)| Deed::Ingest { order, parcels }),
         3 => (1..45_u64).prop_map(|seconds| Deed::Pass { seconds }),
-        6 => (0..3_usize, 1..4_usize)
-            .prop_map(|(worker, limit)| Deed::ClaimParcels { worker, limit }),
-        3 => (0..3_usize, 1..4_usize)
-            .prop_map(|(worker, limit)| Deed::ClaimNotices { worker, limit }),
-        12 => (index(), 0..4_usize).prop_map(|(which, how)| Deed::SettleParcel { which, how }),
-        5 => (index(), 0..4_usize).prop_map(|(which, how)| Deed::SettleNotice { which, how }),
-        2 => (0..4_usize, 0..4_usize).prop_map(|(order, how)| Deed::Operate { order, how }),
+        6 => (by(), 1..4_usize).prop_map(|(by, limit)| Deed::ClaimParcels { by, limit }),
+        3 => (by(), 1..4_usize).prop_map(|(by, limit)| Deed::ClaimNotices { by, limit }),
+        12 => (index(), 0..4_usize, rival())
+            .prop_map(|(which, how, rival)| Deed::SettleParcel { which, how, rival }),
+        5 => (index(), 0..4_usize, rival())
+            .prop_map(|(which, how, rival)| Deed::SettleNotice { which, how, rival }),
+        6 => Just(Deed::Repeat),
+        2 => index().prop_map(|which| Deed::Renew { which }),
+        3 => (by(), 0..4_usize, 0..4_usize)
+            .prop_map(|(by, order, how)| Deed::Operate { by, order, how }),
         1 => (0..4_usize).prop_map(|order| Deed::Report { order }),
+        3 => (by(), 1..4_u32).prop_map(|(by, want)| Deed::TakePermits { by, want }),
+        1 => Just(Deed::EndCalls),
     ]
 }
 
-/// What the workers remember, and what the model knows of leases.
+/// Deeds, each with who does it.
+fn deeds(at_most: usize) -> impl Strategy<Value = Vec<(usize, Deed)>> {
+    prop::collection::vec((0..3_usize, deed()), 1..at_most)
+}
+
+/// The clients of one database, and whose turn it is.
+struct Clients<'a, S> {
+    all: &'a [Arc<S>],
+    turn: usize,
+}
+
+impl<S: Store> Clients<'_, S> {
+    /// The client whose turn it is.
+    fn one(&self) -> &dyn Store {
+        self.nth(0)
+    }
+
+    /// The `place`-th after it.
+    fn nth(&self, place: usize) -> &dyn Store {
+        &*self.all[(self.turn + place) % self.all.len()]
+    }
+
+    /// The next `count`, each with its number.
+    fn some(&self, count: usize) -> impl Iterator<Item = (usize, &dyn Store)> {
+        (0..count).map(|place| (self.turn + place, self.nth(place)))
+    }
+}
+
+/// What the model knows.
 #[derive(Default)]
 struct Model {
-    now: u64,
-    parcels: Vec<ParcelWork>,
-    notices: Vec<NoticeWork>,
-    /// The last lease given on each row, and whether its holder has given it back.
-    leases: BTreeMap<String, (Lease, bool)>,
+    seconds: u64,
+    leases: Leases,
+    calls: Calls,
 }
 
 impl Model {
     fn now(&self) -> Timestamp {
-        at(self.now)
+        at(self.seconds)
     }
 
-    /// A row is leased to one worker at a time: an older lease has ended, was given back, or was
-    /// taken away by what followed for the order, which takes a token of its own.
-    fn leased(&mut self, key: String, lease: &Lease, now: Timestamp) {
-        if let Some((old, given_back)) = self.leases.get(&key) {
-            let live = !given_back && old.until > now;
-            let least = old.token + if live { 2 } else { 1 };
-            assert!(lease.token >= least, "{key} leased twice: {old:?}, then {lease:?}");
-        }
-        assert_eq!(lease.until, now + LEASE);
-        self.leases.insert(key, (lease.clone(), false));
-    }
-
-    fn is_newest(&self, key: &str, lease: &Lease) -> bool {
-        self.leases.get(key).is_some_and(|(newest, _)| newest.token == lease.token)
-    }
-
-    async fn act(&mut self, store: &dyn Store, deed: &Deed) {
-        match deed {
-            Deed::Pass { seconds } => self.now += seconds,
+    async fn act<S: Store>(&mut self, clients: &Clients<'_, S>, deed: &Deed) {
+        let (now, leases) = (self.now(), &mut self.leases);
+        match *deed {
+            Deed::Pass { seconds } => self.seconds += seconds,
             Deed::Ingest { order: which, parcels } => {
-                let order = order(ORDERS[*which], *parcels);
-                store.ingest(&order, None, self.now()).await.unwrap();
+                clients.one().ingest(&order(ORDERS[which], parcels), None, now).await.unwrap();
             }
-            Deed::ClaimParcels { worker, limit } => {
-                self.claim_parcels(store, *worker, *limit).await;
+            Deed::ClaimParcels { by, limit } => {
+                leases.claim_parcels(clients, by, limit, now).await;
             }
-            Deed::ClaimNotices { worker, limit } => {
-                self.claim_notices(store, *worker, *limit).await;
+            Deed::ClaimNotices { by, limit } => {
+                leases.claim_notices(clients, by, limit, now).await;
             }
-            Deed::SettleParcel { which, how } if !self.parcels.is_empty() => {
-                let place = which.index(self.parcels.len());
-                self.settle_parcel(store, place, *how).await;
+            Deed::SettleParcel { which, how, rival } => {
+                leases.settle_parcel(clients, which, how, rival, now).await;
             }
-            Deed::SettleNotice { which, how } if !self.notices.is_empty() => {
-                let place = which.index(self.notices.len());
-                self.settle_notice(store, place, *how).await;
+            Deed::SettleNotice { which, how, rival } => {
+                leases.settle_notice(clients, which, how, rival, now).await;
             }
-            Deed::SettleParcel { .. } | Deed::SettleNotice { .. } => {}
-            Deed::Operate { order, how } => {
-                let action = match how {
-                    0 => Action::Retry,
-                    1 => Action::Cancel,
-                    2 => Action::Resolve { parcel: None, booked: true },
-                    _ => Action::Resolve { parcel: Some(1), booked: false },
-                };
-                let (order, now) = (ORDERS[*order].to_owned(), self.now());
-                store
-                    .operate(Operation { order, action, by: "kim".to_owned(), now })
-                    .await
-                    .unwrap();
-            }
-            Deed::Report { order } => {
-                let report = DeliveryReport {
-                    msg_key: format!("M-{}", ORDERS[*order]),
-                    reference: format!("{}:shipped", ORDERS[*order]),
-                    code: "10000".to_owned(),
-                    channel: "alimtalk".to_owned(),
-                    reported_at: None,
-                };
-                store.record_reports(vec![report], self.now()).await.unwrap();
-            }
-        }
-    }
-
-    fn claim(&self, worker: usize, limit: usize) -> Claim {
-        let (worker, now) = (format!("w{worker}"), self.now());
-        Claim { worker, now, until: now + LEASE, limit }
-    }
-
-    async fn claim_parcels(&mut self, store: &dyn Store, worker: usize, limit: usize) {
-        let now = self.now();
-        let claimed = store.claim_parcels(self.claim(worker, limit)).await.unwrap();
-        if claimed.work.len() < limit {
-            assert!(claimed.next_due.is_none_or(|due| due > now), "due work was left");
-        }
-        for work in claimed.work {
-            let order = store.order(&work.key.order).await.unwrap().unwrap();
-            let held = order.state == OrderState::Attention && work.state == ParcelState::Planned;
-            assert!(!held, "{} is held", work.key);
-            self.leased(work.key.to_string(), &work.lease, now);
-            self.parcels.push(work);
-        }
-    }
-
-    async fn claim_notices(&mut self, store: &dyn Store, worker: usize, limit: usize) {
-        let now = self.now();
-        let claimed = store.claim_notices(self.claim(worker, limit)).await.unwrap();
-        if claimed.work.len() < limit {
-            assert!(claimed.next_due.is_none_or(|due| due > now), "due work was left");
-        }
-        for work in claimed.work {
-            let order = store.order(&work.key.order).await.unwrap().unwrap();
-            assert_eq!(order.state, OrderState::Shipped, "{} is told too early", work.key);
-            assert_eq!(invoices(&work).len(), order.parcels.len());
-            self.leased(work.key.to_string(), &work.lease, now);
-            self.notices.push(work);
-        }
-    }
-
-    async fn settle_parcel(&mut self, store: &dyn Store, place: usize, how: usize) {
-        let now = self.now();
-        let work = self.parcels[place].clone();
-        let outcome = parcel_outcome(&work, how, now);
-        let written = store.settle_parcel(&work, outcome.clone(), now).await.unwrap();
-        let key = work.key.to_string();
-        if !self.is_newest(&key, &work.lease) {
-            assert_eq!(written, Written::Fenced, "{key} was taken over");
-        }
-        if written == Written::Done {
-            self.repeat(store, || store.settle_parcel(&work, outcome.clone(), now)).await;
-        }
-        if written == Written::Done && matches!(outcome, ParcelOutcome::Intended(_)) {
-            self.parcels[place].state = ParcelState::Intended;
-            return;
-        }
-        if written == Written::Done {
-            self.leases.insert(key, (work.lease, true));
-        }
-        self.parcels.remove(place);
-    }
-
-    async fn settle_notice(&mut self, store: &dyn Store, place: usize, how: usize) {
-        let now = self.now();
-        let work = self.notices.remove(place);
-        let outcome = notice_outcome(&work, how, now);
-        let written = store.settle_notice(&work, outcome.clone(), now).await.unwrap();
-        let key = work.key.to_string();
-        if !self.is_newest(&key, &work.lease) {
-            assert_eq!(written, Written::Fenced, "{key} was taken over");
-        }
-        if written == Written::Done {
-            self.repeat(store, || store.settle_notice(&work, outcome.clone(), now)).await;
-            self.leases.insert(key, (work.lease, true));
-        }
-    }
-
-    /// The same write again is answered alike and changes nothing.
-    async fn repeat<F>(&self, store: &dyn Store, write: impl Fn() -> F)
-    where
-        F: Future<Output = oms_core::store::Result<Written>>,
-    {
-        let before = store.rows().await.unwrap();
-        assert_eq!(write().await.unwrap(), Written::Done);
-        assert_eq!(store.rows().await.unwrap(), before);
-    }
-}
-
-fn parcel_outcome(work: &ParcelWork, how: usize, now: Timestamp) -> ParcelOutcome {
-    let later = now + Duration::from_secs(3);
-    match (work.state, how) {
-        (ParcelState::Planned, 0) => put_back(later),
-        (ParcelState::Planned, _) => {
-            ParcelOutcome::Intended(work.intent.clone().unwrap_or_else(|| intent(work)))
-        }
-        (ParcelState::Intended, 0) => put_back(later),
-        (ParcelState::Intended, 1) => refused("ORA-01400"),
-        (ParcelState::Intended, 2) => unknown(now, later),
-        (ParcelState::Intended, _) => ParcelOutcome::Booked,
-        (ParcelState::Unknown, 0) => unknown(now, later),
-        (ParcelState::Unknown, 1) => attention("nobody can tell"),
-        (ParcelState::Unknown, 2) => {
-            ParcelOutcome::NotBooked { reason: "asked".to_owned(), retry_at: later }
-        }
-        (ParcelState::Unknown, _) => ParcelOutcome::Booked,
-        (ParcelState::Cancelling, 0) => put_back(later),
-        (ParcelState::Cancelling, 1) => attention("nobody can tell"),
-        (ParcelState::Cancelling, 2) => ParcelOutcome::PickedUp,
-        (ParcelState::Cancelling, _) => ParcelOutcome::Cancelled,
-        (resting, _) => panic!("claimed while `{resting}`"),
-    }
-}
-
-fn notice_outcome(work: &NoticeWork, how: usize, now: Timestamp) -> NoticeOutcome {
-    let later = now + Duration::from_secs(3);
-    let reason = "said so".to_owned();
-    match (work.state, how) {
-        (_, 0) => notice_put_back(later),
-        (_, 1) => notice_unknown(later),
-        (NoticeState::Sending, 2) => NoticeOutcome::Refused { reason },
-        (NoticeState::Unknown, 2) => NoticeOutcome::GivenUp { reason },
-        _ => sent(&format!("M-{}", work.key.order)),
-    }
-}
-
-/// Every walked edge is legal, each begins where the one before ended, and the rows stand where the
-/// last one ended.
-fn check_history(rows: &Rows) {
-    let mut stands: BTreeMap<&str, &str> = BTreeMap::new();
-    for edge in &rows.transitions {
-        let before = stands.insert(&edge.key, &edge.to);
-        assert_eq!(before, edge.from.as_deref(), "a gap before {edge:?}");
-        let legal = match edge.entity.as_str() {
-            "order" => is_legal(edge, OrderState::may_become),
-            "parcel" => is_legal(edge, ParcelState::may_become),
-            _ => is_legal(edge, NoticeState::may_become),
-        };
-        assert!(legal, "{edge:?}");
-    }
-    for order in &rows.orders {
-        assert_eq!(stands.remove(order.id.as_str()), Some(order.state.as_str()));
-        for parcel in &order.parcels {
-            let key = format!("{}/{}", order.id, parcel.number);
-            assert_eq!(stands.remove(key.as_str()), Some(parcel.state.as_str()), "{key}");
-        }
-        for notice in &order.notices {
-            let key = format!("{}:{}", order.id, notice.event);
-            assert_eq!(stands.remove(key.as_str()), Some(notice.state.as_str()), "{key}");
-        }
-    }
-    assert!(stands.is_empty(), "logged, but not there: {stands:?}");
-}
-
-fn is_legal<S: FromStr>(edge: &Transition, may_become: fn(S, S, By) -> bool) -> bool {
-    let state = |text: &str| S::from_str(text).ok();
-    let Some(from) = edge.from.as_deref() else { return true };
-    let (Some(from), Some(to)) = (state(from), state(&edge.to)) else { return false };
-    may_become(from, to, edge.by)
-}
-
-/// What an order's state says of its parcels.
-fn check_orders(rows: &Rows) {
-    for order in &rows.orders {
-        let all = |state| order.parcels.iter().all(|parcel| parcel.state == state);
-        let any = |state| order.parcels.iter().any(|parcel| parcel.state == state);
-        match order.state {
-            OrderState::Shipped | OrderState::Completed | OrderState::NotifyFailed => {
-                assert!(all(ParcelState::Booked), "{order:?}");
-                assert_eq!(order.notices.len(), 1, "{order:?}");
-            }
-            OrderState::DeliveryFailed | OrderState::Cancelled => {
-                assert!(!any(ParcelState::Booked) && !any(ParcelState::Unknown), "{order:?}");
-            }
-            OrderState::Accepted => assert!(!any(ParcelState::Attention), "{order:?}"),
-            _ => {}
+            Deed::Repeat => leases.repeat(clients.one()).await,
+            Deed::Renew { which } => leases.renew(clients.one(), which, now).await,
+            Deed::Operate { by, order, how } => operate(clients, by, order, how, now).await,
+            Deed::Report { order } => report(clients.one(), ORDERS[order], now).await,
+            Deed::TakePermits { by, want } => self.calls.take(clients, by, want, now).await,
+            Deed::EndCalls => self.calls.end(now),
         }
     }
 }
 
-async fn play(store: &dyn Store, deeds: &[Deed]) {
+async fn operate<S: Store>(
+    clients: &Clients<'_, S>,
+    by: usize,
+    order: usize,
+    how: usize,
+    now: Timestamp,
+) {
+    let action = match how {
+        0 => Action::Retry,
+        1 => Action::Cancel,
+        2 => Action::Resolve { parcel: None, booked: true },
+        _ => Action::Resolve { parcel: Some(1), booked: false },
+    };
+    let operation =
+        Operation { order: ORDERS[order].to_owned(), action, by: "kim".to_owned(), now };
+    let asked = clients.some(by).map(|(_, client)| client.operate(operation.clone()));
+    let answers: Vec<_> = join_all(asked).await.into_iter().map(Result::unwrap).collect();
+    assert!(answers.windows(2).all(|two| two[0] == two[1]), "{operation:?}: {answers:?}");
+}
+
+async fn report(store: &dyn Store, order: &str, now: Timestamp) {
+    let report = DeliveryReport {
+        msg_key: format!("M-{order}"),
+        reference: format!("{order}:shipped"),
+        code: "10000".to_owned(),
+        channel: "alimtalk".to_owned(),
+        reported_at: None,
+    };
+    store.record_reports(vec![report], now).await.unwrap();
+}
+
+async fn play<S: Store>(all: &[Arc<S>], deeds: &[(usize, Deed)]) {
     let mut model = Model::default();
-    for deed in deeds {
-        model.act(store, deed).await;
+    for (turn, deed) in deeds {
+        model.act(&Clients { all, turn: *turn }, deed).await;
     }
-    let rows = store.rows().await.unwrap();
-    check_history(&rows);
-    check_orders(&rows);
+    let rows = all[0].rows().await.unwrap();
+    checks::check_history(&rows);
+    checks::check_orders(&rows);
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -324,10 +221,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn no_row_is_leased_twice_and_every_edge_is_legal(
-        deeds in prop::collection::vec(deed(), 1..160),
-    ) {
-        runtime().block_on(play(&SqliteStore::in_memory(options()), &deeds));
+    fn no_row_is_leased_twice_and_every_edge_is_legal(deeds in deeds(160)) {
+        let store = Arc::new(SqliteStore::in_memory(options()));
+        runtime().block_on(play(&[store], &deeds));
     }
 }
 
@@ -336,10 +232,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn the_same_holds_on_postgres(deeds in prop::collection::vec(deed(), 1..120)) {
+    fn the_same_holds_of_three_clients_of_a_file(deeds in deeds(120)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("oms.db");
+        let open = || Arc::new(SqliteStore::open(&path, options()).unwrap());
+        runtime().block_on(play(&[open(), open(), open()], &deeds));
+    }
+
+    #[test]
+    fn the_same_holds_of_three_clients_of_postgres(deeds in deeds(120)) {
         runtime().block_on(async {
             let Some(database) = Database::fresh().await else { return };
-            play(&database.store().await, &deeds).await;
+            let open = async || Arc::new(database.store().await);
+            play(&[open().await, open().await, open().await], &deeds).await;
         });
     }
 }
