@@ -37,6 +37,19 @@ pub struct Settings {
     pub out: Option<PathBuf>,
     /// The plan's file, when it is none of the catalogue.
     pub plan_file: Option<PathBuf>,
+    /// The soak that was asked for, when the plan is one.
+    pub soak: Option<Soak>,
+}
+
+/// What `drill soak` was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Soak {
+    /// How often workers are killed.
+    pub kills: u32,
+    /// Whether the database is restarted too.
+    pub restarts: bool,
+    /// The database's URL, when it is no fresh file.
+    pub store: Option<String>,
 }
 
 /// Orders of a file.

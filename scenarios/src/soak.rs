@@ -11,8 +11,8 @@ use faults::{Fault, Kind, Mode};
 
 use crate::plan::{Expect, Plan, World};
 
-/// Workers are killed so often, in drill time, one at a random moment of each span.
-pub const KILL_EVERY: Duration = Duration::from_secs(10);
+/// A worker falls so often, in drill time, at a random moment of each span.
+pub const FALL_EVERY: Duration = Duration::from_secs(10);
 
 /// One worker is stopped for a while for so many that are killed.
 const KILLS_A_STALL: u32 = 4;
@@ -23,15 +23,32 @@ const FALLS_A_RESTART: u32 = 8;
 /// The longest that it is away.
 const AWAY_MAX: Duration = Duration::from_secs(8);
 
-/// Orders for each worker that is killed: some 24 a minute, half of what the carrier's quota
-/// carries, so that there is room for what is sent again.
-const ORDERS_A_KILL: u32 = 4;
+/// Orders for each fall: some 24 a minute, half of what the carrier's quota carries, so that there
+/// is room for what is sent again.
+const ORDERS_A_FALL: u32 = 4;
 
 /// Workers on the one database.
 const NODES: u32 = 3;
 
 /// The longest that a worker is stopped: longer than any lease.
 const STALL_MAX: Duration = Duration::from_secs(40);
+
+/// What a worker leaves behind that falls is another's within so long.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(10);
+
+/// The time that a machine may stall, which is drill time as often as that is faster than real.
+const MACHINE_STALLS: Duration = Duration::from_secs(1);
+
+/// From so many kills on one of them must have met work that another then took over.
+const KILLS_TO_MEET_WORK: u32 = 20;
+
+/// What an order waits for: API and endpoint.
+const SLOW: &[(&str, &str)] =
+    &[("carrier", "ReqInvcNo"), ("carrier", "RegBook"), ("messenger", "send/omni")];
+
+/// How long each of these calls takes, so that most falls meet one under way; the service waits for
+/// 5 s.
+const SLOW_BY: Duration = Duration::from_secs(3);
 
 /// Calls that are disturbed: API, how, and at which rate.
 const CALLS: &[(&str, Kind, f64)] = &[
@@ -44,31 +61,68 @@ const CALLS: &[(&str, Kind, f64)] = &[
     ("messenger", Kind::Empty, 0.01),
 ];
 
-/// The plan of a soak in which workers are killed `kills` times.
+/// How many workers fall of which `kills` are killed; the others are stopped.
+pub fn falls(kills: u32) -> u32 {
+    kills.saturating_add(kills / KILLS_A_STALL)
+}
+
+/// How many workers are killed when so many fall.
+pub fn kills(falls: u32) -> u32 {
+    falls - falls / (KILLS_A_STALL + 1)
+}
+
+/// The plan of a soak in which workers are killed `kills` times, and stopped a quarter as often.
 pub fn plan(seed: u64, kills: u32) -> Plan {
     let kills = kills.max(1);
-    let orders = kills.saturating_mul(ORDERS_A_KILL);
-    let span = KILL_EVERY * kills;
+    let falls = falls(kills);
+    let orders = falls.saturating_mul(ORDERS_A_FALL);
+    let span = FALL_EVERY * falls;
     let mut plan = Plan::healthy("soak", orders);
     plan.why = "Load for a long time, with workers killed and stopped and calls lost.".to_owned();
     plan.seed = seed;
     plan.workload.over = span;
-    plan.heal_after = Some(span + KILL_EVERY);
+    plan.heal_after = Some(span + FALL_EVERY);
     plan.world = World {
         nodes: NODES,
         restart_after: Duration::from_secs(2),
         patience: Duration::from_secs(2 * 3600),
         ..plan.world
     };
-    let entropy = Entropy::new(seed).fork("soak", ());
-    plan.faults = (0..kills).map(|kill| fell(entropy, kill)).collect();
+    plan.faults = fall(seed, falls);
     plan.faults.extend(CALLS.iter().map(|(on, kind, rate)| {
         let by = (*kind == Kind::LateDelivery).then_some(Duration::from_secs(10));
         Fault { on: Some((*on).to_owned()), rate: Some(*rate), by, ..Fault::new(*kind) }
     }));
-    let must_reach = Vec::from(["lease-taken".to_owned()]);
-    plan.expect = Expect { completed: u64::from(orders), must_reach, ..Expect::default() };
+    plan.faults.extend(SLOW.iter().flat_map(|(on, endpoint)| slow(on, endpoint)));
+    let meets_work = (kills >= KILLS_TO_MEET_WORK).then(|| "lease-taken".to_owned());
+    plan.expect = Expect {
+        completed: u64::from(orders),
+        must_reach: meets_work.into_iter().collect(),
+        taken_over_within: Some(TAKEN_OVER_WITHIN),
+        ..Expect::default()
+    };
     plan
+}
+
+/// The same for a live run: a machine that stalls makes a take-over late, by the more drill time the
+/// faster that runs.
+pub fn live(mut plan: Plan, speed: f64) -> Plan {
+    let slack = whole_millis(MACHINE_STALLS.mul_f64((speed - 1.0).max(0.0)));
+    plan.expect.taken_over_within = plan.expect.taken_over_within.map(|within| within + slack);
+    plan
+}
+
+/// Half of the calls of an endpoint wait before they take effect, the others for their answer.
+fn slow(on: &str, endpoint: &str) -> [Fault; 2] {
+    let slow = |kind, rate| Fault {
+        on: Some(on.to_owned()),
+        endpoint: Some(endpoint.to_owned()),
+        rate,
+        by: Some(SLOW_BY),
+        ..Fault::new(kind)
+    };
+    // The first that hits a call is the one that counts.
+    [slow(Kind::DelayBefore, Some(0.5)), slow(Kind::DelayAfter, None)]
 }
 
 /// The same, and the database's server is restarted now and then. Live it is a private PostgreSQL.
@@ -76,10 +130,10 @@ pub fn restarting(mut plan: Plan) -> Plan {
     let entropy = Entropy::new(plan.seed).fork("soak", "restarts");
     let is_fall = |fault: &&Fault| matches!(fault.kind, Kind::Crash | Kind::Stall);
     let falls = plan.faults.iter().filter(is_fall).count() as u32;
-    let span = KILL_EVERY * FALLS_A_RESTART;
+    let span = FALL_EVERY * FALLS_A_RESTART;
     let restarts = (0..falls.div_ceil(FALLS_A_RESTART)).map(|turn| {
         let dice = entropy.fork("restart", turn);
-        let longest = span.min(KILL_EVERY * falls - span * turn);
+        let longest = span.min(FALL_EVERY * falls - span * turn);
         let from = span * turn + dice.fork("at", ()).duration(Duration::ZERO, longest);
         let by = dice.fork("by", ()).duration(Duration::from_secs(1), AWAY_MAX);
         let mode = if turn.is_multiple_of(2) { Mode::Fast } else { Mode::Immediate };
@@ -98,6 +152,8 @@ pub fn restarting(mut plan: Plan) -> Plan {
                 restarted."
             .to_owned();
     plan.expect.must_reach.push("fault:database-restart".to_owned());
+    // Nobody takes over what he cannot read.
+    plan.expect.taken_over_within = plan.expect.taken_over_within.map(|within| within + AWAY_MAX);
     plan
 }
 
@@ -106,25 +162,30 @@ fn whole_millis(time: Duration) -> Duration {
     Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// A worker falls: it is killed, or by turns stopped.
-fn fell(entropy: Entropy, turn: u32) -> Fault {
-    let dice = entropy.fork("fall", turn);
-    let from = KILL_EVERY * turn + dice.fork("at", ()).duration(Duration::ZERO, KILL_EVERY);
-    let node = (dice.fork("node", ()).unit() * f64::from(NODES)) as u32;
+/// Workers fall: they are killed, or by turns stopped.
+fn fall(seed: u64, falls: u32) -> Vec<Fault> {
+    let entropy = Entropy::new(seed).fork("soak", ());
+    let mut last = 0;
+    let falls = (0..falls).map(|turn| {
+        let dice = entropy.fork("fall", turn);
+        // Never the one that fell before: it may not be up again, and nobody dies twice.
+        let others = (dice.fork("node", ()).unit() * f64::from(NODES - 1)) as u32;
+        last = (last + 1 + others.min(NODES - 2)) % NODES;
+        fell(dice, turn, last)
+    });
+    falls.collect()
+}
+
+fn fell(dice: Entropy, turn: u32, node: u32) -> Fault {
+    let from = FALL_EVERY * turn + dice.fork("at", ()).duration(Duration::ZERO, FALL_EVERY);
     let stalls = turn % (KILLS_A_STALL + 1) == KILLS_A_STALL;
     let (kind, by) = match stalls {
-        true => (Kind::Stall, Some(dice.fork("by", ()).duration(KILL_EVERY, STALL_MAX))),
+        true => (Kind::Stall, Some(dice.fork("by", ()).duration(FALL_EVERY, STALL_MAX))),
         false => (Kind::Crash, None),
     };
     let from = Some(whole_millis(from));
     let by = by.map(|by| Duration::from_secs(by.as_secs()));
-    Fault {
-        on: Some("node".to_owned()),
-        node: Some(node.min(NODES - 1)),
-        from,
-        by,
-        ..Fault::new(kind)
-    }
+    Fault { on: Some("node".to_owned()), node: Some(node), from, by, ..Fault::new(kind) }
 }
 
 #[cfg(test)]
@@ -150,31 +211,64 @@ mod tests {
         let restarts = plan.faults.iter().filter(|fault| fault.kind == Kind::DatabaseRestart);
         let restarts: Vec<&Fault> = restarts.collect();
         let modes: Vec<Mode> = restarts.iter().filter_map(|fault| fault.mode).collect();
-        assert_eq!(modes, [Mode::Fast, Mode::Immediate, Mode::Fast]);
-        assert!(restarts.iter().all(|fault| fault.from.unwrap() <= KILL_EVERY * 20));
+        assert_eq!(modes, [Mode::Fast, Mode::Immediate, Mode::Fast, Mode::Immediate]);
+        assert!(restarts.iter().all(|fault| fault.from.unwrap() <= FALL_EVERY * 25));
     }
 
     #[test]
-    fn of_five_falls_four_are_kills_and_each_is_in_its_span() {
-        let falls: Vec<Fault> = (0..20).map(|turn| fell(Entropy::new(3), turn)).collect();
-        let kills = falls.iter().filter(|fault| fault.kind == Kind::Crash).count();
-        assert_eq!((kills, falls.len() - kills), (16, 4));
+    fn as_many_are_killed_as_is_said_and_a_quarter_as_many_stopped_each_in_its_span() {
+        for (asked, stopped) in [(1, 0), (3, 0), (4, 1), (10, 2), (100, 25)] {
+            let plan = plan(3, asked);
+            let of = |kind| plan.faults.iter().filter(|fault| fault.kind == kind).count();
+            assert_eq!((of(Kind::Crash), of(Kind::Stall)), (asked as usize, stopped));
+            assert_eq!(kills(falls(asked)), asked);
+        }
+        let falls = fall(3, 20);
+        assert!(falls.windows(2).all(|two| two[0].node != two[1].node), "nobody twice in a row");
         for (turn, fault) in (0..).zip(&falls) {
-            let span = KILL_EVERY * turn..=KILL_EVERY * (turn + 1);
+            let span = FALL_EVERY * turn..=FALL_EVERY * (turn + 1);
             assert!(span.contains(&fault.from.unwrap()), "{fault:?}");
         }
     }
 
     #[test]
-    fn a_simulated_soak_holds() {
-        let result = runner::simulate(&plan(1, 25), &Settings::default()).unwrap();
+    fn a_simulated_soak_holds_and_most_kills_meet_a_call_that_another_takes_over() {
+        let result = runner::simulate(&plan(1, 20), &Settings::default()).unwrap();
         assert_eq!(result.verdict, Verdict::Held, "{:?} {:?}", result.reasons, result.promises);
         assert_eq!(result.figures.crashes, 20);
+        let met = result.takeovers.unwrap();
+        assert!(met.falls >= 13, "{met:?}");
+        assert_eq!(met.taken, met.left_behind);
+    }
+
+    #[test]
+    fn a_soak_falls_when_work_is_not_taken_over_in_time() {
+        let mut plan = plan(1, 20);
+        plan.expect.taken_over_within = Some(Duration::from_secs(3));
+        let result = runner::simulate(&plan, &Settings::default()).unwrap();
+        assert_eq!(result.verdict, Verdict::Violated);
+    }
+
+    #[test]
+    fn a_take_over_may_be_late_by_what_a_stall_of_the_machine_or_the_database_makes_of_it() {
+        let within = |plan: Plan| plan.expect.taken_over_within.unwrap().as_secs();
+        assert_eq!(within(plan(1, 20)), 10);
+        assert_eq!(within(live(plan(1, 20), 1.0)), 10);
+        assert_eq!(within(live(plan(1, 20), 20.0)), 29);
+        assert_eq!(within(restarting(plan(1, 20))), 18);
+    }
+
+    #[test]
+    fn short_soaks_hold_whatever_their_seed() {
+        for seed in 1..=10 {
+            let result = runner::simulate(&plan(seed, 3), &Settings::default()).unwrap();
+            assert_eq!(result.verdict, Verdict::Held, "{:?} {:?}", result.reasons, result.promises);
+        }
     }
 
     #[test]
     fn a_simulated_soak_holds_with_the_database_restarted() {
-        let plan = restarting(plan(1, 50));
+        let plan = restarting(plan(1, 40));
         let result = runner::simulate(&plan, &Settings::default()).unwrap();
         assert_eq!(result.verdict, Verdict::Held, "{:?} {:?}", result.reasons, result.promises);
     }

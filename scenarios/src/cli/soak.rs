@@ -9,18 +9,18 @@ use super::signals::told_to_end;
 use super::{Broken, Error, Format, runtime};
 use crate::live::{self, Brokers, Databases};
 use crate::runner;
-use crate::soak::{self, KILL_EVERY};
+use crate::soak::{self, FALL_EVERY};
 
-/// Falls of workers, unless it is said otherwise.
+/// Kills of workers, unless it is said otherwise.
 const KILLS: u32 = 100;
 
 #[derive(Debug, Args)]
 pub(super) struct SoakArgs {
-    /// Workers fall so often: four of five times killed, else stopped for a while; 100 without it
+    /// Workers are killed so often, and a quarter as often stopped for a while; 100 without it
     #[arg(long, value_name = "N", conflicts_with = "lasting",
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
     kills: Option<u32>,
-    /// Load and falls for so long, in real time
+    /// Load and falls for so long, in real time: four kills to a stop
     #[arg(long = "for", value_name = "TIME", value_parser = humantime_serde::re::humantime::parse_duration)]
     lasting: Option<Duration>,
     /// A database in place of a fresh file, sqlite:PATH or postgres://…, without orders
@@ -50,17 +50,21 @@ pub(super) struct SoakArgs {
 }
 
 pub(super) fn soak(args: SoakArgs) -> Result<u8, Error> {
-    let spans = |lasting: Duration| lasting.mul_f64(args.speed).div_duration_f64(KILL_EVERY);
+    let spans = |lasting: Duration| lasting.mul_f64(args.speed).div_duration_f64(FALL_EVERY);
     // Beyond all numbers it is as many as there are.
-    let kills = args.lasting.map(|lasting| spans(lasting).ceil() as u32).or(args.kills);
-    let mut plan = soak::plan(args.seed, kills.unwrap_or(KILLS));
+    let lasting = args.lasting.map(|lasting| soak::kills(spans(lasting).ceil() as u32));
+    let kills = lasting.or(args.kills).unwrap_or(KILLS).max(1);
+    let mut plan = soak::plan(args.seed, kills);
     if args.restarts {
         plan = soak::restarting(plan);
     }
-    let settings = runner::Settings { out: args.out.clone(), ..args.broken.settings() };
+    let asked = runner::Soak { kills, restarts: args.restarts, store: args.store.clone() };
+    let settings =
+        runner::Settings { out: args.out.clone(), soak: Some(asked), ..args.broken.settings() };
     if args.simulated {
         return print_results(vec![runner::simulate(&plan, &settings)], args.format);
     }
+    plan = soak::live(plan, args.speed);
     let store = args.store.as_deref().map(store_url).transpose()?;
     let options = live::Options {
         speed: args.speed,

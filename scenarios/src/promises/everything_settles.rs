@@ -216,9 +216,9 @@ fn out_of_turn(evidence: &Evidence) -> Option<Violation> {
 fn left_too_long(evidence: &Evidence) -> Vec<Violation> {
     let Some(within) = evidence.plan.expect.taken_over_within else { return Vec::new() };
     let late = evidence.interrupted().into_iter().filter(|work| {
-        work.taken_at.is_none_or(|taken_at| taken_at > work.at + within)
+        !work.was_locked && work.taken_at.is_none_or(|taken_at| taken_at > work.at + within)
     });
-    let late = late.map(|Interrupted { key, at, taken_at }| Violation::LeftTooLong {
+    let late = late.map(|Interrupted { key, at, taken_at, .. }| Violation::LeftTooLong {
         work: key,
         at,
         taken_at,

@@ -163,13 +163,17 @@ fn used(quota: &QuotaUse) -> String {
     )
 }
 
-/// `left behind by dead or halted processes: 3 calls, 3 taken over, after 8.0 s at most`
+/// `left behind by dead or halted processes: 3 calls in 2 falls, 3 taken over, after 8.0s at most,
+/// half of them within 7.1s`
 fn taken_over(all: &Takeovers) -> String {
     format!(
-        "left behind by dead or halted processes: {} calls, {} taken over, after {} at most",
+        "left behind by dead or halted processes: {} calls in {} falls, {} taken over, after {} at \
+         most, half of them within {}",
         all.left_behind,
+        all.falls,
         all.taken,
         time(all.slowest_ms),
+        time(all.median_ms),
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Settings;
+use super::{Settings, Soak};
 use crate::history::{History, Mode};
 use crate::{catalogue, live};
 
@@ -10,10 +10,11 @@ use crate::{catalogue, live};
 pub(super) fn command(history: &History, settings: &Settings, kept: Option<&Path>) -> String {
     let plan = &history.plan;
     let mut words = vec!["cargo drill".to_owned()];
-    match (kept, history.mode) {
-        (Some(kept), Mode::Simulated) => words.extend(["replay".to_owned(), quoted(kept)]),
-        (Some(kept), Mode::Live) => words.extend(["run".to_owned(), quoted(kept)]),
-        (None, _) => {
+    match (kept, &settings.soak, history.mode) {
+        (Some(kept), _, Mode::Simulated) => words.extend(["replay".to_owned(), quoted(kept)]),
+        (Some(kept), _, Mode::Live) => words.extend(["run".to_owned(), quoted(kept)]),
+        (None, Some(soak), mode) => words.extend(soaked(soak, plan.seed, mode)),
+        (None, None, _) => {
             words.push("run".to_owned());
             words.extend(named(&plan.name, settings));
             words.push(format!("--seed {}", plan.seed));
@@ -25,7 +26,9 @@ pub(super) fn command(history: &History, settings: &Settings, kept: Option<&Path
         words.push(format!("--orders {}", quoted(&orders.file)));
     }
     if history.mode == Mode::Live {
-        words.push("--live".to_owned());
+        // A soak is live as long as nothing else is said.
+        let is_live = settings.soak.is_some() && kept.is_none();
+        words.extend((!is_live).then(|| "--live".to_owned()));
         if history.clock_factor != live::SPEED {
             words.push(format!("--speed {}", history.clock_factor));
         }
@@ -39,6 +42,18 @@ pub(super) fn command(history: &History, settings: &Settings, kept: Option<&Path
         words.push(format!("--sabotage {sabotage}"));
     }
     words.join(" ")
+}
+
+/// What `drill soak` was given. A server's URL may hold a password, which is not repeated.
+fn soaked(soak: &Soak, seed: u64, mode: Mode) -> Vec<String> {
+    let store = soak.store.as_ref().map(|url| match url.strip_prefix("sqlite:") {
+        Some(file) => format!("--store {}", quoted(Path::new(&format!("sqlite:{file}")))),
+        None => "--store postgres://…".to_owned(),
+    });
+    let kills = format!("soak --kills {} --seed {seed}", soak.kills);
+    let restarts = soak.restarts.then(|| "--restarts".to_owned());
+    let simulated = (mode == Mode::Simulated).then(|| "--simulated".to_owned());
+    [Some(kills), restarts, store, simulated].into_iter().flatten().collect()
 }
 
 /// What `drill run` was, or could have been, given; nothing for a run of the user's orders alone.
@@ -85,6 +100,32 @@ mod tests {
         let kept = Path::new("out/seed-batch/plan.toml");
         let again = command(&history, &settings(), Some(kept));
         assert_eq!(again, "cargo drill replay out/seed-batch/plan.toml");
+    }
+
+    #[test]
+    fn a_soak_is_named_by_its_kills_and_what_else_it_was_given() {
+        let asked = |restarts, store: Option<&str>| {
+            let soak = Soak { kills: 10, restarts, store: store.map(str::to_owned) };
+            Settings { soak: Some(soak), ..Settings::default() }
+        };
+        let soak = || Builder::clean(1).plan(|plan| plan.name = "soak".to_owned());
+        let simulated = command(&soak().history(), &asked(true, None), None);
+        assert_eq!(simulated, "cargo drill soak --kills 10 --seed 1 --restarts --simulated");
+        let live = soak().live(60.0).history();
+        assert_eq!(
+            command(&live, &asked(false, Some("sqlite:my drills/a.db")), None),
+            "cargo drill soak --kills 10 --seed 1 --store 'sqlite:my drills/a.db' --speed 60"
+        );
+        let server = command(&live, &asked(false, Some("postgres://me:secret@host/db")), None);
+        assert!(server.contains(" --store postgres://… ") && !server.contains("secret"));
+        let kept = Path::new("out/soak/plan.toml");
+        assert_eq!(
+            command(&live, &asked(false, None), Some(kept)),
+            "cargo drill run out/soak/plan.toml --live --speed 60"
+        );
+        let slow = soak().live(live::SPEED).history();
+        let bare = command(&slow, &asked(false, None), None);
+        assert_eq!(bare, "cargo drill soak --kills 10 --seed 1");
     }
 
     #[test]
