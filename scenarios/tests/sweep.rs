@@ -40,7 +40,8 @@ fn every_fault_at_every_place_of_one_order_is_run_counted_and_held() {
         assert_eq!(answer["total"][field].as_u64(), Some(sum), "{field}");
     }
     assert_eq!(answer["total"]["ran"], total.exist);
-    assert_eq!(answer["verdict"], "held");
+    assert_eq!((&answer["verdict"], &answer["exit_code"]), (&"held".into(), &0.into()));
+    assert_eq!(answer["schema_version"], 1);
 }
 
 /// An event is published at four places and handled at four; each of them can be hit.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Options, Swept, Tally, deepest, describe};
 use crate::plan::Plan;
+use crate::report::SCHEMA_VERSION;
 
 /// A schedule's plan file, where one was kept, and the path to it.
 pub type Kept = Vec<(&'static str, String)>;
@@ -149,7 +150,9 @@ pub fn json(swept: &Swept, kept: &Kept, real: Duration) -> String {
     });
     let kept = kept.iter().map(|(promise, path)| json!({ "promise": promise, "plan": path }));
     let answer = json!({
+        "schema_version": SCHEMA_VERSION,
         "verdict": swept.verdict(),
+        "exit_code": swept.verdict().exit_code(),
         "orders": swept.options.orders,
         "seeds": swept.options.seeds,
         "pairs": swept.options.pairs,
