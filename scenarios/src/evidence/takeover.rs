@@ -34,7 +34,9 @@ pub struct Takeovers {
     pub left_behind: usize,
     /// How many of them somebody took over.
     pub taken: usize,
-    /// The longest that one of these waited, in milliseconds.
+    /// How many a halted process may have kept locked, so that nobody could take them over sooner.
+    pub locked: usize,
+    /// The longest that one of the others waited, in milliseconds.
     pub slowest_ms: u64,
     /// Half of them waited for no longer, in milliseconds.
     pub median_ms: u64,
@@ -108,7 +110,8 @@ impl Evidence {
     /// The same in figures; `None` where nothing was left behind.
     pub fn takeovers(&self) -> Option<Takeovers> {
         let left = self.interrupted();
-        let waits = left.iter().filter_map(|work| Some(work.taken_at?.since(work.at)));
+        let free = left.iter().filter(|work| !work.was_locked);
+        let waits = free.filter_map(|work| Some(work.taken_at?.since(work.at)));
         let mut waits: Vec<Duration> = waits.collect();
         waits.sort_unstable();
         let slowest = waits.last().copied().unwrap_or_default();
@@ -118,7 +121,8 @@ impl Evidence {
         (!left.is_empty()).then(|| Takeovers {
             falls: falls.len(),
             left_behind: left.len(),
-            taken: waits.len(),
+            taken: left.iter().filter(|work| work.taken_at.is_some()).count(),
+            locked: left.iter().filter(|work| work.was_locked).count(),
             slowest_ms: millis(slowest),
             median_ms: millis(median),
         })
@@ -186,6 +190,8 @@ mod tests {
         let died = || Builder::new(1).call_begins(0, 8, "RegBook", "ORD-1/1", 100);
         let halted = || died().tx_begins(1, 5, "claim", 150).stall(1, 180, 30_000).crash(0, 200);
         assert!(left(halted().live(20.0)));
+        let told = taken(halted().live(20.0), "ORD-1/1", 25_000).evidence().takeovers().unwrap();
+        assert_eq!((told.taken, told.locked, told.slowest_ms), (1, 1, 0));
         assert!(!left(halted()));
         let between = died().tx(1, 5, "claim", 150, 160).stall(1, 180, 30_000).crash(0, 200);
         assert!(!left(between.live(20.0)));

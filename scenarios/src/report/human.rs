@@ -166,9 +166,13 @@ fn used(quota: &QuotaUse) -> String {
 /// `left behind by dead or halted processes: 3 calls in 2 falls, 3 taken over, after 8.0s at most,
 /// half of them within 7.1s`
 fn taken_over(all: &Takeovers) -> String {
+    let locked = match all.locked {
+        0 => String::new(),
+        locked => format!("; apart from {locked} that a halted process may have kept locked"),
+    };
     format!(
         "left behind by dead or halted processes: {} calls in {} falls, {} taken over, after {} at \
-         most, half of them within {}",
+         most, half of them within {}{locked}",
         all.left_behind,
         all.falls,
         all.taken,
