@@ -44,6 +44,7 @@ files! {
     "called-back",
     "called-back-over-booking",
     "called-back-after-midnight",
+    "operator",
     "gateway-down",
     "messenger-restart",
     "messenger-forgets-repeats",

@@ -25,7 +25,7 @@ use oms_core::store::Rows;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::plan::{Plan, Site};
+use crate::plan::{Deed, Plan, Site};
 use crate::queue;
 
 /// The name of the format, in the header.
@@ -128,6 +128,15 @@ pub enum Step {
     CancelAsked {
         /// Its id.
         order: String,
+    },
+    /// An operator did something to an order.
+    OperatorActed {
+        /// Its id.
+        order: String,
+        /// What.
+        deed: Deed,
+        /// The service's answer.
+        answer: String,
     },
     /// Somebody asked to be signed up.
     SignUpAsked {

@@ -37,7 +37,7 @@ use faults::{Fault, Fired, Kind, Target};
 use oms_core::store::without_secrets;
 
 use crate::history::{FinalReads, History, Mode, Phase, Record, Step};
-use crate::offering::Shop;
+use crate::offering::{Operator, Shop};
 use crate::plan::{Plan, Site};
 use crate::recorder::Recorder;
 use crate::settled;
@@ -252,9 +252,10 @@ pub async fn run(run: &Run<'_>, options: &Options) -> Result<History, Error> {
     stage.recorder.drill(stage.clock.now(), None, Step::Phase { phase: Phase::Chaos });
     let counters = Counters {
         refused: Arc::default(),
-        signing_up: Arc::new(AtomicUsize::new(run.plan.workload.members as usize)),
+        awaited: Arc::new(AtomicUsize::new(run.plan.awaited())),
     };
     open_shop(&stage, &nodes, &offers, &counters);
+    let_operators_act(&stage, &counters).await?;
     nodes::obey(&nodes, &carrier.signals);
     nodes::obey(&nodes, &gateway.signals);
     nodes::disturb(&stage, &nodes);
@@ -305,8 +306,8 @@ pub(crate) fn set_up<'a>(
 struct Counters {
     /// Orders that were refused.
     refused: Arc<AtomicUsize>,
-    /// People who have not signed up yet, nor gone.
-    signing_up: Arc<AtomicUsize>,
+    /// People who have not signed up yet, nor gone, and operators who have not acted.
+    awaited: Arc<AtomicUsize>,
 }
 
 /// A database of the user's is theirs: a drill adds to none that has orders.
@@ -333,7 +334,9 @@ fn tell_what_is_skipped(stage: &Stage<'_>) {
 fn gives_up_at(stage: &Stage<'_>, offers: &[Offer]) -> Timestamp {
     let sign_ups = &stage.plan().workload;
     let sign_ups = (1..=sign_ups.members).map(|index| sign_ups.sign_up_at(index));
-    let last = offers.iter().map(|offer| offer.after).chain(sign_ups).max().unwrap_or_default();
+    let operated = stage.plan().operations.iter().map(|operation| operation.at);
+    let last = offers.iter().map(|offer| offer.after).chain(sign_ups).chain(operated).max();
+    let last = last.unwrap_or_default();
     stage.start + last + stage.plan().world.patience
 }
 
@@ -344,7 +347,7 @@ fn open_shop(stage: &Stage<'_>, nodes: &nodes::Nodes, offers: &[Offer], counters
         recorder: stage.recorder.clone(),
         gives_up_at: gives_up_at(stage, offers),
         refused: counters.refused.clone(),
-        signing_up: counters.signing_up.clone(),
+        awaited: counters.awaited.clone(),
     };
     for (place, sign_up) in workload::sign_ups(stage.plan()).into_iter().enumerate() {
         background(shop.clone().sign_up(place, stage.start, sign_up));
@@ -352,6 +355,20 @@ fn open_shop(stage: &Stage<'_>, nodes: &nodes::Nodes, offers: &[Offer], counters
     for (place, offer) in offers.iter().enumerate() {
         background(shop.clone().offer(place, stage.start, offer.clone()));
     }
+}
+
+async fn let_operators_act(stage: &Stage<'_>, counters: &Counters) -> Result<(), Error> {
+    for operation in &stage.plan().operations {
+        let operator = Operator {
+            store: reading::open(stage).await?,
+            clock: stage.clock.clone(),
+            recorder: stage.recorder.clone(),
+            awaited: counters.awaited.clone(),
+        };
+        let order = stage.plan().workload.id(operation.order);
+        background(operator.act(stage.start + operation.at, order, operation.deed));
+    }
+    Ok(())
 }
 
 async fn wait_until_settled(
@@ -370,9 +387,9 @@ async fn wait_until_settled(
             return Err(trouble);
         }
         let taken_in = offers.len() - counters.refused.load(Ordering::Acquire);
-        let signing_up = counters.signing_up.load(Ordering::Acquire);
+        let awaited = counters.awaited.load(Ordering::Acquire);
         match store.census().await {
-            Ok(census) if settled::is_settled(&census, taken_in, signing_up) => match queue {
+            Ok(census) if settled::is_settled(&census, taken_in, awaited) => match queue {
                 Some(queue) if !queue.is_idle().await => {}
                 _ => break,
             },

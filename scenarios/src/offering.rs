@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clockwork::{Clock, Timestamp};
+use oms_core::store::{Action, Operated, Operation, Store};
 
 use crate::history::Step;
+use crate::plan::Deed;
 use crate::recorder::Recorder;
 use crate::workload::Offer;
 
@@ -17,6 +19,45 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// A cancellation is refused for a moment while a message is being sent, and for good when it comes
 /// too late: the answer is the same, so it is asked for so often.
 const CANCELS_MAX: usize = 20;
+
+/// An operator, who works on the database beside the workers, as `oms retry` and `oms resolve` do.
+pub struct Operator {
+    /// Their way into the database.
+    pub store: Arc<dyn Store>,
+    /// When.
+    pub clock: Arc<dyn Clock>,
+    /// What is told.
+    pub recorder: Recorder,
+    /// As [`Shop::awaited`].
+    pub awaited: Arc<AtomicUsize>,
+}
+
+impl Operator {
+    /// Does to the order called `order` what is planned for `at`, until it is answered.
+    pub async fn act(self, at: Timestamp, order: String, deed: Deed) {
+        self.clock.sleep_until(at).await;
+        let (by, now) = ("operator".to_owned(), self.clock.now());
+        let action = match deed {
+            Deed::Retry => Action::Retry,
+            Deed::ResolveBooked => Action::Resolve { parcel: None, booked: true },
+            Deed::ResolveNotBooked => Action::Resolve { parcel: None, booked: false },
+        };
+        let operation = Operation { order: order.clone(), action, by, now };
+        let answer = loop {
+            match self.store.operate(operation.clone()).await {
+                Ok(Operated::Done(state)) => break state.to_string(),
+                Ok(Operated::Refused(why)) => break format!("refused: {why}"),
+                Ok(Operated::NotFound | Operated::MessageQueued) => {
+                    break "no such order".to_owned();
+                }
+                // The same again is answered as the first time.
+                Err(_) => self.clock.sleep(AGAIN_AFTER).await,
+            }
+        };
+        self.recorder.drill(self.clock.now(), None, Step::OperatorActed { order, deed, answer });
+        self.awaited.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 /// The way to the service's own API.
 #[async_trait]
@@ -38,8 +79,8 @@ pub struct Shop {
     pub gives_up_at: Timestamp,
     /// So many orders were refused: they are never in the database.
     pub refused: Arc<AtomicUsize>,
-    /// So many people have not signed up yet, nor gone.
-    pub signing_up: Arc<AtomicUsize>,
+    /// So many are not done yet: people who have not signed up nor gone, and operators.
+    pub awaited: Arc<AtomicUsize>,
 }
 
 impl Shop {
@@ -83,7 +124,7 @@ impl Shop {
             }
             None => {}
         }
-        self.signing_up.fetch_sub(1, Ordering::AcqRel);
+        self.awaited.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Asks one node after the other until one answers with something final.

@@ -96,6 +96,9 @@ pub struct Plan {
     /// Parcels that the carrier scans at a given time.
     #[serde(default, rename = "scan", skip_serializing_if = "Vec::is_empty")]
     pub scans: Vec<Scan>,
+    /// What an operator does at a given time, while the workers go on.
+    #[serde(default, rename = "operation", skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Operation>,
     /// What kind of carrier it is.
     #[serde(default)]
     pub carrier: fake_cj::Config,
@@ -181,6 +184,33 @@ pub struct Scan {
     /// What the scan makes of it; without one, picked up.
     #[serde(default = "defaults::picked_up")]
     pub state: ParcelState,
+}
+
+/// What an operator does to an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// The order's place in the workload, from 1.
+    pub order: u32,
+    /// When, since the run's start.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub at: Duration,
+    /// What.
+    #[serde(rename = "do")]
+    pub deed: Deed,
+}
+
+/// What an operator can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// `oms retry`.
+    Retry,
+    /// `oms resolve --booked`: the carrier has its parked parcels.
+    ResolveBooked,
+    /// `oms resolve --not-booked`: it has not, and will not.
+    ResolveNotBooked,
 }
 
 /// What must come out. The counts are exact, and together they are all orders.
@@ -322,10 +352,16 @@ impl Plan {
             expect: Expect { completed: u64::from(orders), ..Expect::default() },
             faults: Vec::new(),
             scans: Vec::new(),
+            operations: Vec::new(),
             carrier: fake_cj::Config::default(),
             gateway: fake_kakao::Config::default(),
             oms: oms_core::config::Config::default(),
         }
+    }
+
+    /// How many people sign up and how often an operator acts.
+    pub(crate) fn awaited(&self) -> usize {
+        self.workload.members as usize + self.operations.len()
     }
 
     /// Whether the gateway forgets which keys it has seen, always or at some moment.

@@ -9,9 +9,9 @@ use crate::plan::{Plan, Scan};
 ///
 /// An order with the operator is at rest: whether it may be there is for the promises to say.
 ///
-/// And whether nobody is `signing_up` any more, nor waits for a welcome.
-pub fn is_settled(census: &Census, offered: usize, signing_up: usize) -> bool {
-    if signing_up > 0 || census.welcomes > 0 {
+/// And whether nobody is `awaited` any more who signs up or operates, nor waits for a welcome.
+pub fn is_settled(census: &Census, offered: usize, awaited: usize) -> bool {
+    if awaited > 0 || census.welcomes > 0 {
         return false;
     }
     let known: u64 = census.orders.values().sum();

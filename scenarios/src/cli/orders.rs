@@ -81,6 +81,9 @@ fn names_other_orders(plan: &Plan, orders: &[Order]) -> Option<String> {
     if !plan.scans.is_empty() {
         return Some("scan".to_owned());
     }
+    if !plan.operations.is_empty() {
+        return Some("operation".to_owned());
+    }
     // A key begins with the order's id: `ORD-3-1` is a parcel, `ORD-3:shipped` a notification.
     let is_theirs = |key: &str| {
         let rest = |order: &Order| key.strip_prefix(order.id.as_str()).map(str::to_owned);

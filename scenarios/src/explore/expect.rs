@@ -45,7 +45,7 @@ enum End {
     Attention,
     /// It is not taken in.
     Refused,
-    /// A race decides: a cancellation against a message or a courier.
+    /// A race decides: a cancellation against a message or a courier; or an operator does.
     Undecided {
         may_park: bool,
     },
@@ -73,6 +73,9 @@ fn end_of(plan: &Plan, index: u32) -> End {
     let no_cancel = |parcel| lasting(plan, "CnclBook", &parcel_key(plan, index, parcel)).is_some();
     // Whoever picks up one parcel of a bundle that is to be undone leaves it to a person.
     let torn = parcels > 1 && scanned;
+    if plan.operations.iter().any(|operation| operation.order == index) {
+        return End::Undecided { may_park: true };
+    }
     if order.cancel_after.is_some() || (refused && (torn || lost)) {
         return End::Undecided { may_park: torn || lost || (1..=parcels).any(no_cancel) };
     }

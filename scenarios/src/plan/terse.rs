@@ -21,8 +21,18 @@ const HEAD: &[&str] = &[
     "heal_after",
 ];
 /// The tables that follow it.
-const TABLES: &[&str] =
-    &["workload", "world", "carrier", "gateway", "oms", "neighbour", "scan", "fault", "expect"];
+const TABLES: &[&str] = &[
+    "workload",
+    "world",
+    "carrier",
+    "gateway",
+    "oms",
+    "neighbour",
+    "scan",
+    "fault",
+    "operation",
+    "expect",
+];
 /// What has no default.
 const ALWAYS: &[&str] = &["version", "name", "why"];
 

@@ -152,6 +152,11 @@ impl Plan {
             let parcel = (1..=workload.parcels_of(scan.order)).contains(&scan.parcel);
             problems.check(parcel, format!("scan[{place}].parcel"), "is no parcel of that order");
         }
+        for (place, operation) in self.operations.iter().enumerate() {
+            let order = (1..=workload.orders).contains(&operation.order);
+            let field = format!("operation[{place}].order");
+            problems.check(order, field, "is no order of this workload");
+        }
     }
 
     fn check_expectations(&self, problems: &mut Problems) {
@@ -242,7 +247,7 @@ mod tests {
     use faults::When;
 
     use super::*;
-    use crate::plan::{Neighbour, OrderOverride, Scan};
+    use crate::plan::{Deed, Neighbour, Operation, OrderOverride, Scan};
 
     /// What is said of a good plan after `change`.
     #[track_caller]
@@ -308,6 +313,11 @@ mod tests {
         check(
             |plan| plan.scans.push(Scan { order: 1, parcel: 2, at: Duration::ZERO, state }),
             "scan[0].parcel: is no parcel of that order",
+        );
+        let (at, deed) = (Duration::ZERO, Deed::Retry);
+        check(
+            |plan| plan.operations.push(Operation { order: 99, at, deed }),
+            "operation[0].order: is no order of this workload",
         );
     }
 

@@ -62,6 +62,11 @@ pub(super) fn fewer_troubles(found: &Found) -> Vec<Plan> {
             plan.scans.remove(place);
         });
     }
+    for place in 0..found.plan.operations.len() {
+        try_without(&|plan| {
+            plan.operations.remove(place);
+        });
+    }
     for place in 0..found.plan.workload.order.len() {
         try_without(&|plan| drop(plan.workload.order.remove(place)));
     }

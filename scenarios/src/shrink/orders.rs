@@ -137,6 +137,7 @@ fn keep(found: &Found, kept: &[u32]) -> Vec<Plan> {
         .order
         .retain_mut(|order| place(order.index).map(|index| order.index = index).is_some());
     plan.scans.retain_mut(|scan| place(scan.order).map(|order| scan.order = order).is_some());
+    plan.operations.retain_mut(|it| place(it.order).map(|order| it.order = order).is_some());
     let renamed = |text: &str| -> Option<String> {
         let Some(id) = found.evidence.order_of(text) else { return Some(text.to_owned()) };
         let index = place(index_of(&found.plan, id)?)?;

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use crate::plan::Plan;
 
 /// What else of a plan is a setting, beside all that is in tables of its own.
-const LOOSE: &[&str] = &["start", "heal_after", "bad", "neighbour", "scan", "seed"];
+const LOOSE: &[&str] = &["start", "heal_after", "bad", "neighbour", "scan", "operation", "seed"];
 /// The tables of settings.
 const TABLES: &[&str] = &["world", "carrier", "gateway", "oms"];
 /// Settings of which both sides must say the same.

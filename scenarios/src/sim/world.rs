@@ -66,8 +66,8 @@ pub struct World<'a> {
     refused: Arc<AtomicUsize>,
     /// The plan's sign-ups.
     sign_ups: Vec<Offer>,
-    /// People who have not signed up yet, nor gone.
-    signing_up: Arc<AtomicUsize>,
+    /// People who have not signed up yet, nor gone, and operators who have not acted.
+    awaited: Arc<AtomicUsize>,
 }
 
 /// Plays a plan from its start to the final reads.
@@ -82,6 +82,7 @@ pub async fn play(run: &Run<'_>, offers: &[Offer]) -> Result<(History, Places), 
     world.restart_fakes();
     world.let_the_neighbour_call();
     world.let_couriers_scan();
+    world.let_operators_act();
     world.wait_until_settled(offers).await?;
     world.phase(Phase::FinalReads);
     let history = world.read_finally(&hosts).await;
@@ -127,7 +128,7 @@ impl<'a> World<'a> {
             turns: (plan.world.priorities > 0)
                 .then(|| Turns::new(entropy, plan.world.priorities, plan.workload.orders)),
             refused: Arc::default(),
-            signing_up: Arc::new(AtomicUsize::new(plan.workload.members as usize)),
+            awaited: Arc::new(AtomicUsize::new(plan.awaited())),
             sign_ups: workload::sign_ups(plan),
         })
     }
@@ -278,10 +279,11 @@ impl<'a> World<'a> {
         Skewed::over(self.clock.clone(), skew::of_node(self.plan(), number))
     }
 
-    /// When the last order is offered, or the last member signs up.
+    /// When the last order is offered, the last member signs up, or the last operator acts.
     fn last_offer(&self, offers: &[Offer]) -> Duration {
         let all = offers.iter().chain(&self.sign_ups);
-        all.map(|offer| offer.after).max().unwrap_or_default()
+        let operated = self.plan().operations.iter().map(|operation| operation.at);
+        all.map(|offer| offer.after).chain(operated).max().unwrap_or_default()
     }
 
     fn gives_up_at(&self, offers: &[Offer]) -> Timestamp {
@@ -299,9 +301,9 @@ impl<'a> World<'a> {
         while self.clock.now() < gives_up_at {
             self.clock.sleep(LOOK_EVERY).await;
             let refused = self.refused.load(Ordering::Acquire);
-            let signing_up = self.signing_up.load(Ordering::Acquire);
+            let awaited = self.awaited.load(Ordering::Acquire);
             let changes = self.storage.database().changes();
-            let seen = changes.map(|changes| (changes, refused, signing_up, self.broker.changes()));
+            let seen = changes.map(|changes| (changes, refused, awaited, self.broker.changes()));
             if !self.storage.has_power() || (seen.is_some() && seen == looked_at) {
                 continue;
             }
@@ -310,7 +312,7 @@ impl<'a> World<'a> {
                 continue;
             }
             let census = store.census().await.map_err(Error::Database)?;
-            let settled = settled::is_settled(&census, offers.len() - refused, signing_up);
+            let settled = settled::is_settled(&census, offers.len() - refused, awaited);
             if settled && self.broker.is_idle() {
                 break;
             }

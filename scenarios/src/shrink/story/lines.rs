@@ -9,6 +9,7 @@ use oms_core::env::{Event, TaskId};
 use super::{Step, Weight};
 use crate::evidence::{Call, Evidence};
 use crate::history::{Phase, Record, Step as Done, What};
+use crate::plan::Deed;
 
 /// Collects the steps of a few orders.
 pub(super) struct Lines<'a> {
@@ -79,6 +80,14 @@ impl<'a> Lines<'a> {
             }
             Done::CancelAsked { order } if self.concerns(order) => {
                 (Weight::Key, format!("{order} is called back"))
+            }
+            Done::OperatorActed { order, deed, answer } if self.concerns(order) => {
+                let says = match deed {
+                    Deed::Retry => "tries it again",
+                    Deed::ResolveBooked => "says that the carrier has it",
+                    Deed::ResolveNotBooked => "says that the carrier has it not",
+                };
+                (Weight::Key, format!("{order}: an operator {says}: {answer}"))
             }
             Done::NodeStarted if !started.insert(record.node) => {
                 (Weight::Key, format!("{node} runs again"))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 
 use super::{OUR_ADDRESS, World, background};
-use crate::offering::Shop;
+use crate::offering::{Operator, Shop};
 use crate::settled;
 use crate::sim::host::{Host, Hosts};
 use crate::workload::Offer;
@@ -20,7 +20,7 @@ impl World<'_> {
             recorder: self.recorder.clone(),
             gives_up_at: self.gives_up_at(offers),
             refused: self.refused.clone(),
-            signing_up: self.signing_up.clone(),
+            awaited: self.awaited.clone(),
         };
         for (place, sign_up) in self.sign_ups.iter().enumerate() {
             background(shop.clone().sign_up(place, self.start, sign_up.clone()));
@@ -43,6 +43,19 @@ impl World<'_> {
                 clock.sleep(gap).await;
             }
         });
+    }
+
+    pub(super) fn let_operators_act(&self) {
+        for operation in &self.plan().operations {
+            let operator = Operator {
+                store: Arc::new(self.plain_store()),
+                clock: self.clock.clone(),
+                recorder: self.recorder.clone(),
+                awaited: self.awaited.clone(),
+            };
+            let order = self.plan().workload.id(operation.order);
+            background(operator.act(self.start + operation.at, order, operation.deed));
+        }
     }
 
     pub(super) fn let_couriers_scan(&self) {
