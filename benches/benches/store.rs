@@ -3,7 +3,8 @@
 //! once, each durable.
 //!
 //! SQLite lies in a file with `synchronous=FULL`. PostgreSQL is measured where `DRILLSHIP_POSTGRES`
-//! names a server, in a schema of the bench's own: `scripts/services cargo bench -p benches --bench store`.
+//! names a server, in a schema of the bench's own:
+//! `scripts/services cargo bench -p benches --bench store`.
 
 use std::future::Future;
 use std::sync::Arc;
