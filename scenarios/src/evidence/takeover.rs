@@ -21,8 +21,16 @@ pub struct Interrupted {
     pub at: Timestamp,
     /// When somebody took it over; `None` when nobody ever did.
     pub taken_at: Option<Timestamp>,
-    /// A process that was halted in the middle of a transaction may have kept all others from it.
-    pub was_locked: bool,
+    /// From when on it could be: a process that was halted in the middle of a transaction may have kept
+    /// all others from it, until it went on.
+    pub free_at: Timestamp,
+}
+
+impl Interrupted {
+    /// Whether a halted process may have kept it locked for a while.
+    fn was_locked(&self) -> bool {
+        self.free_at > self.at
+    }
 }
 
 /// All of that in figures. Times are drill time.
@@ -74,11 +82,10 @@ impl Evidence {
                     step => step.map(|step| step.at),
                 },
             };
-            let locked = |(from, until): &(Timestamp, Timestamp)| {
-                *from <= taken_at.unwrap_or(Timestamp::MAX) && *until >= at
-            };
-            let was_locked = locks.iter().any(locked);
-            Some(Interrupted { key, node, at, taken_at, was_locked })
+            let before =
+                locks.iter().filter(|(from, _)| taken_at.is_none_or(|taken| *from <= taken));
+            let free_at = free_at(before, at, self.plan.oms.service.lease);
+            Some(Interrupted { key, node, at, taken_at, free_at })
         });
         left.collect()
     }
@@ -110,7 +117,7 @@ impl Evidence {
     /// The same in figures; `None` where nothing was left behind.
     pub fn takeovers(&self) -> Option<Takeovers> {
         let left = self.interrupted();
-        let free = left.iter().filter(|work| !work.was_locked);
+        let free = left.iter().filter(|work| !work.was_locked());
         let waits = free.filter_map(|work| Some(work.taken_at?.since(work.at)));
         let mut waits: Vec<Duration> = waits.collect();
         waits.sort_unstable();
@@ -122,7 +129,7 @@ impl Evidence {
             falls: falls.len(),
             left_behind: left.len(),
             taken: left.iter().filter(|work| work.taken_at.is_some()).count(),
-            locked: left.iter().filter(|work| work.was_locked).count(),
+            locked: left.iter().filter(|work| work.was_locked()).count(),
             slowest_ms: millis(slowest),
             median_ms: millis(median),
         })
@@ -142,6 +149,19 @@ impl Evidence {
 /// When a call's process heard of its end.
 fn ended(call: &Call) -> Timestamp {
     call.end.as_ref().map_or(Timestamp::MAX, |end| end.at)
+}
+
+/// When what was left at `at` was locked by no halted process any more. One that is halted while the
+/// lease of whoever died still runs, or another's lock was just over, comes before the take-over too.
+fn free_at<'a>(
+    locks: impl Iterator<Item = &'a (Timestamp, Timestamp)>,
+    at: Timestamp,
+    lease: Duration,
+) -> Timestamp {
+    locks.fold(at, |free, (from, until)| match *from <= free + lease {
+        true => free.max(*until),
+        false => free,
+    })
 }
 
 #[cfg(test)]
@@ -186,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_halt_within_a_transaction_may_have_locked_all_others_out_but_only_live() {
-        let left = |builder: Builder| builder.evidence().interrupted().remove(0).was_locked;
+        let left = |builder: Builder| builder.evidence().interrupted().remove(0).was_locked();
         let died = || Builder::new(1).call_begins(0, 8, "RegBook", "ORD-1/1", 100);
         let halted = || died().tx_begins(1, 5, "claim", 150).stall(1, 180, 30_000).crash(0, 200);
         assert!(left(halted().live(20.0)));

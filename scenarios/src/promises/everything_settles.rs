@@ -216,7 +216,7 @@ fn out_of_turn(evidence: &Evidence) -> Option<Violation> {
 fn left_too_long(evidence: &Evidence) -> Vec<Violation> {
     let Some(within) = evidence.plan.expect.taken_over_within else { return Vec::new() };
     let late = evidence.interrupted().into_iter().filter(|work| {
-        !work.was_locked && work.taken_at.is_none_or(|taken_at| taken_at > work.at + within)
+        work.taken_at.is_none_or(|taken_at| taken_at > work.free_at + within)
     });
     let late = late.map(|Interrupted { key, at, taken_at, .. }| Violation::LeftTooLong {
         work: key,
@@ -329,6 +329,28 @@ mod tests {
         let slow = live(Some(10_501));
         assert_eq!((slow.violations.len(), slow.doubts.len()), (0, 1), "the machine's, perhaps");
         assert!(said(&live(None)).contains("not taken over"));
+    }
+
+    #[test]
+    fn a_halted_process_may_delay_a_take_over_until_it_goes_on_and_not_for_ever() {
+        let locked = |taken: Option<u64>| {
+            let died = Builder::clean(1)
+                .plan(|plan| plan.expect.taken_over_within = Some(Duration::from_secs(10)))
+                .call_begins(0, 8, "RegBook", "ORD-1/1", 400)
+                .tx_begins(1, 5, "claim", 450)
+                .stall(1, 480, 30_000)
+                .crash(0, 500);
+            let what = ("ORD-1/1".to_owned(), "intended".to_owned());
+            let event = Event::LeaseTaken { what: what.0, state: what.1 };
+            let builder = match taken {
+                Some(ms) => died.event(1, ms, event),
+                None => died,
+            };
+            check(&builder.live(1.0).evidence())
+        };
+        assert_eq!(locked(Some(40_000)).violations, []);
+        assert_eq!(locked(Some(40_001)).violations.len(), 1);
+        assert_eq!(locked(None).violations.len(), 1);
     }
 
     #[test]
