@@ -14,6 +14,7 @@ mod search;
 mod seed;
 mod tally;
 
+pub(crate) use dice::Dice;
 pub use expect::expect;
 pub use generate::generate;
 pub use powers::Powers;

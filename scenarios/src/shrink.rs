@@ -10,6 +10,7 @@
 mod calls;
 mod faults;
 mod file;
+mod leaps;
 mod orders;
 mod search;
 mod settings;

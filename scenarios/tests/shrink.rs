@@ -144,3 +144,35 @@ fn without_a_planted_bug_a_smaller_plan_fails_in_the_same_way() {
     let said = small.violations.join("\n");
     assert!(!said.contains("stuck"), "{said}");
 }
+
+/// A plan of generated sort that single changes do not make small.
+fn stubborn(bug: &str, orders: u32, faults: &str) -> Plan {
+    let head = format!("version = 1\nname = \"stubborn\"\nwhy = \"test\"\nsabotage = \"{bug}\"\n");
+    let plan = format!("{head}[workload]\norders = {orders}\n{faults}");
+    Plan::parse(&plan).expect("a plan")
+}
+
+#[test]
+fn what_counts_the_transactions_of_all_orders_counts_those_of_one() {
+    let fault =
+        "[[fault]]\nkind = \"disconnect\"\non = \"store\"\nendpoint = \"ingest\"\nnth = 6\n";
+    let expect = "[expect]\ncompleted = 6\nslowdown_max = inf\n";
+    let plan = stubborn("acks-before-commit", 6, &format!("{fault}{expect}"));
+    let small = shrunk(&plan, "no-lost-order");
+    assert!(small.orders == 1 && small.faults == 1, "{small:#?}");
+}
+
+#[test]
+fn what_two_orders_on_two_nodes_were_refused_one_order_of_many_parcels_is_refused_on_one() {
+    let refusal = |nth: u32| {
+        let place = format!("on = \"carrier\"\nendpoint = \"RegBook\"\nnth = {nth}\n");
+        format!("[[fault]]\nkind = \"refuse\"\n{place}")
+    };
+    let world = "[world]\nnodes = 2\npriorities = 1\n";
+    let expect = "[expect]\ncompleted = 3\ndelivery-failed = 2\n";
+    let faults = format!("{world}{}{}{expect}", refusal(1), refusal(3));
+    let plan = stubborn("breaker-counts-refusals", 5, &faults);
+    let small = shrunk(&plan, "one-bad-order-blocks-none");
+    assert!(small.orders == 2 && small.faults == 2, "{small:#?}");
+    assert_eq!(small.plan.world.nodes, 1);
+}

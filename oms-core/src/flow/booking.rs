@@ -94,7 +94,8 @@ impl Flow {
         }
         if self.env.policies.booking.renews_identity() {
             let reason = "to be sent under a new identity".to_owned();
-            let outcome = ParcelOutcome::NotBooked { reason, retry_at: self.now() };
+            let retry_at = self.now() + pause_after(work.rounds);
+            let outcome = ParcelOutcome::NotBooked { reason, retry_at };
             return self.settle_parcel(&work, outcome).await;
         }
         let advised = match self.config.carrier.duplicates {
@@ -191,9 +192,8 @@ impl Flow {
     /// When to look into an unknown outcome again. Rounds stay as they are: they count how often
     /// the parcel was sent in vain, and looking is not sending.
     fn look_again(&self, work: &ParcelWork, wait: Option<Duration>) -> (Timestamp, Tries) {
-        let delay = (LOOK_AGAIN * 2_u32.pow(work.attempts.min(8))).min(LOOK_AGAIN_MAX);
         let tries = Tries { attempts: work.attempts + 1, rounds: work.rounds };
-        (self.now() + delay.max(wait.unwrap_or_default()), tries)
+        (self.now() + pause_after(work.attempts).max(wait.unwrap_or_default()), tries)
     }
 
     fn reconciled(&self, work: &ParcelWork, to: &str, how: &str) {
@@ -204,4 +204,9 @@ impl Flow {
         };
         self.env.observer.observe(self.now(), event);
     }
+}
+
+/// How long an unknown outcome is left alone that was looked into so often.
+fn pause_after(looks: u32) -> Duration {
+    (LOOK_AGAIN * 2_u32.pow(looks.min(8))).min(LOOK_AGAIN_MAX)
 }

@@ -47,7 +47,7 @@ fn replace(plan: &Plan, place: usize, fault: Fault) -> Plan {
 }
 
 /// The fault without all that says when it fires.
-fn untriggered(fault: &Fault) -> Fault {
+pub(super) fn untriggered(fault: &Fault) -> Fault {
     Fault {
         endpoint: None,
         key: None,

@@ -19,61 +19,13 @@ pub(super) fn candidates(found: &Found) -> Vec<Plan> {
     sets(found).iter().flat_map(|kept| keep(found, kept)).collect()
 }
 
-/// Plans of one and two orders and faults whose quotas, breakers and bundles are such that few do
-/// what otherwise takes many.
-pub(super) fn crowded(found: &Found) -> Vec<Plan> {
-    let mut few: Vec<Plan> = Vec::new();
-    if found.plan.workload.orders > 2 {
-        let kept = sets(found).into_iter().filter(|kept| kept.len() <= 2);
-        few.extend(kept.flat_map(|kept| keep(found, &kept)));
-    } else if found.plan.faults.len() > 2 {
-        let one = found.plan.faults.chunks(1);
-        let kept = one.chain(found.plan.faults.windows(2));
-        few.extend(kept.map(|faults| Plan { faults: faults.to_vec(), ..found.plan.clone() }));
+/// Plans of so many orders at most: this one, where it has no more.
+pub(super) fn at_most(found: &Found, orders: u32) -> Vec<Plan> {
+    if found.plan.workload.orders <= orders {
+        return vec![found.plan.clone()];
     }
-    few.iter().flat_map(|plan| CROWDING.iter().map(|crowd| crowd(plan.clone()))).collect()
-}
-
-/// Ways to have much happen with few orders.
-const CROWDING: &[fn(Plan) -> Plan] = &[
-    |plan| narrow(plan, 1, 1),
-    |plan| narrow(plan, 2, 1),
-    |plan| narrow(plan, 4, 1),
-    |plan| narrow(plan, 2, 60),
-    |plan| narrow(plan, 4, 60),
-    |mut plan| {
-        plan.workload.parcels = 10;
-        plan
-    },
-    |mut plan| {
-        plan.workload.parcels = 3;
-        narrow(plan, 2, 1)
-    },
-    |plan| touchy(plan, 1),
-    |plan| touchy(plan, 2),
-];
-
-/// Breakers that look at so many calls and no more.
-fn touchy(mut plan: Plan, calls: usize) -> Plan {
-    for calls_of in [&mut plan.oms.carrier.calls, &mut plan.oms.messenger.calls] {
-        (calls_of.breaker.calls_min, calls_of.breaker.window_calls) = (calls, calls);
-    }
-    plan
-}
-
-/// So many calls in so many seconds, on both sides; over a longer time, ten a second beside it.
-fn narrow(mut plan: Plan, calls: u32, secs: u64) -> Plan {
-    let beside = (secs > 1).then_some((10, 1));
-    let windows = beside.into_iter().chain([(calls, secs)]);
-    let windows = windows.map(|(calls, secs)| (calls, Duration::from_secs(secs)));
-    let windows: Vec<(u32, Duration)> = windows.collect();
-    let carrier = windows.iter().copied();
-    plan.carrier.windows =
-        carrier.map(|(calls, per)| fake_cj::config::Window { calls, per }).collect();
-    let service = windows.into_iter();
-    plan.oms.carrier.calls.windows =
-        service.map(|(calls, per)| oms_core::store::Window { calls, per }).collect();
-    plan
+    let kept = sets(found).into_iter().filter(|kept| kept.len() <= orders as usize);
+    kept.flat_map(|kept| keep(found, &kept)).collect()
 }
 
 /// Which orders are kept, by their places from 1.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::size::Size;
-use super::{calls, faults, orders, settings};
+use super::{calls, faults, leaps, orders, settings};
 use crate::crew::Stop;
 use crate::evidence::Evidence;
 use crate::explore;
@@ -65,7 +65,7 @@ const PASSES: &[Pass] = &[
     Pass { candidates: faults::fewer_fields, widens: true, seeds: false },
     Pass { candidates: faults::at_once, widens: true, seeds: false },
     Pass { candidates: faults::shorter, widens: false, seeds: false },
-    Pass { candidates: orders::crowded, widens: true, seeds: false },
+    Pass { candidates: leaps::candidates, widens: true, seeds: false },
     Pass { candidates: calls::points, widens: false, seeds: false },
 ];
 
