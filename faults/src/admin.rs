@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use crate::fake::chain;
 use crate::fault::{self, Fault};
 use crate::injector::{Fired, Injector};
+use crate::kind::{Kind, Target};
 
 /// What a fake can tell about itself.
 pub trait Evidence: Send + Sync + 'static {
@@ -69,6 +70,8 @@ enum Problem {
     Json(#[source] serde_json::Error),
     #[error("unusable fault")]
     Faults(#[source] fault::Error),
+    #[error("`{0}` is none that an API can do")]
+    Elsewhere(Kind),
 }
 
 async fn ledger(State(admin): State<Arc<Admin>>) -> Json<Value> {
@@ -81,10 +84,22 @@ async fn fired(State(admin): State<Arc<Admin>>) -> Json<Vec<Fired>> {
 
 async fn install(State(admin): State<Arc<Admin>>, body: Bytes) -> Result<StatusCode, Problem> {
     let Installation { start, seed, faults } = parse(&body).map_err(Problem::Json)?;
+    if let Some(fault) = faults.iter().find(|fault| !is_of_an_api(fault)) {
+        return Err(Problem::Elsewhere(fault.kind));
+    }
     let start = start.unwrap_or_else(|| admin.clock.now());
     let entropy = seed.map_or_else(|| admin.injector.entropy(), Entropy::new);
     admin.injector.install_seeded(faults, start, entropy).map_err(Problem::Faults)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether it is done at an API: by its answer, its connection, or because of one of its calls.
+fn is_of_an_api(fault: &Fault) -> bool {
+    match fault.kind.target() {
+        Target::Call | Target::Connection => true,
+        Target::Node => fault.when.is_some(),
+        Target::Store | Target::Queue | Target::Server => false,
+    }
 }
 
 async fn clear(State(admin): State<Arc<Admin>>) -> Json<Vec<Fired>> {

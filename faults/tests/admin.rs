@@ -105,6 +105,8 @@ async fn wrong_faults_are_refused_with_their_place_and_the_old_ones_stay() {
         (r#"[{"kind": "explode"}]"#, "unknown variant `explode`"),
         (r#"[{"kind": "empty", "nht": 3}]"#, "unknown field `nht`"),
         (r#"[{"kind": "slow-body", "by": "soon"}]"#, "expected a duration at line 1 column 35"),
+        (r#"[{"kind": "busy"}]"#, "`busy` is none that an API can do"),
+        (r#"[{"kind": "crash", "point": 3}]"#, "`crash` is none that an API can do"),
         (r#"{"faults": [], "sede": 1}"#, "unknown field `sede`"),
         (
             r#"[{"kind": "empty"}, {"kind": "status"}]"#,

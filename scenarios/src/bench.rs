@@ -101,6 +101,18 @@ pub enum Error {
     Intake(#[source] oms_core::store::Error),
 }
 
+impl Error {
+    /// Whether what was asked for cannot be done, rather than that it went wrong.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Error::NoUrl
+                | Error::NoPgbench
+                | Error::Server(server::Error::NoUrl | server::Error::Unreached { .. })
+        )
+    }
+}
+
 /// All that was measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -118,11 +130,24 @@ pub struct Report {
     pub machine: Machine,
 }
 
+/// The version of the JSON.
+const SCHEMA_VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema_version: u32,
+    exit_code: u8,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
 impl Report {
     /// For programs.
     pub fn json(&self) -> String {
+        let (schema_version, exit_code) = (SCHEMA_VERSION, self.verdict().exit_code());
+        let document = Document { schema_version, exit_code, report: self };
         // Texts and numbers: nothing that JSON cannot write.
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
         text.push('\n');
         text
     }

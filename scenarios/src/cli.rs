@@ -11,6 +11,7 @@ mod compare;
 mod explore;
 mod list;
 mod orders;
+mod outputs;
 mod progress;
 mod prove;
 mod replay;
@@ -23,6 +24,7 @@ mod sweep;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +42,8 @@ use crate::{catalogue, history, plan, runner, strategies};
 const EXIT_CODES: &str = "\
 Exit codes: 0 held, 1 violated, 2 usage or bad file, 3 inconclusive,
 4 not deterministic, 70 internal; of several the worst.";
+
+const JOBS_MAX: usize = 512;
 
 /// Failure drills for order systems that ship
 #[derive(Debug, Parser)]
@@ -93,6 +97,12 @@ struct Broken {
     #[arg(long, value_name = "NAME",
         value_parser = named(sabotage::ALL.iter().map(|s| (s.name, s.why))))]
     sabotage: Option<String>,
+}
+
+/// Threads, or drills at once: more than that many help nobody.
+fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    let jobs = text.parse().ok().filter(|jobs: &NonZeroUsize| jobs.get() <= JOBS_MAX);
+    jobs.ok_or_else(|| format!("must be 1 to {JOBS_MAX}"))
 }
 
 /// Names with what each says.
@@ -157,6 +167,14 @@ enum Error {
     Shrink(#[from] crate::shrink::Error),
     #[error("interrupted")]
     Interrupted,
+    #[error("write `{}`", path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{name}` is no regular file")]
+    NoFile { name: String },
     #[error("{what}")]
     Io {
         what: String,
@@ -169,6 +187,8 @@ impl Error {
     fn exit_code(&self) -> u8 {
         match self {
             Error::Run(error) if error.is_usage() => exit::USAGE,
+            Error::Shrink(crate::shrink::Error::Write { .. }) => exit::USAGE,
+            Error::Bench(error) if error.is_usage() => exit::USAGE,
             Error::Run(_)
             | Error::Compare(_)
             | Error::Prove(_)
@@ -180,6 +200,8 @@ impl Error {
             | Error::Plan(_)
             | Error::History { .. }
             | Error::Usage(_)
+            | Error::Write { .. }
+            | Error::NoFile { .. }
             | Error::Server(_)
             | Error::Orders(_) => exit::USAGE,
         }
@@ -298,6 +320,9 @@ fn plan(name: &str) -> Result<Chosen, Error> {
     if path.is_file() {
         let plan = Plan::load(&path).map_err(Error::Plan)?;
         return Ok(Chosen { plan, file: Some(path) });
+    }
+    if path.exists() {
+        return Err(Error::NoFile { name: name.to_owned() });
     }
     let known = catalogue::FILES.iter().map(|file| file.name);
     let near = plan::near(name, known);

@@ -158,8 +158,12 @@ fn play(plan: &Plan, settings: &Settings) -> Result<History, Error> {
 /// The plan with its strategy and its planted bug written down, so that its history says them.
 fn planted(plan: &Plan, settings: &Settings) -> Plan {
     let mut plan = plan.clone();
-    if let Some(strategy) = settings.strategy {
+    if let Some(strategy) = settings.strategy
+        && plan.strategy != strategy.in_plans()
+    {
         plan.strategy = strategy.in_plans();
+        // What the plan's own way was to break says nothing of this one.
+        plan.expect.violated.clear();
     }
     if let Some(sabotage) = settings.sabotage {
         plan.sabotage = Some(sabotage.name.to_owned());

@@ -22,7 +22,16 @@ pub enum Error {
     /// Not a URL of PostgreSQL's. It is not repeated: it may hold a password.
     #[error("not a PostgreSQL URL")]
     NoUrl,
-    /// The server was not reached, or refused.
+    /// The server was not reached, or let nobody in.
+    #[error("PostgreSQL at {address}")]
+    Unreached {
+        /// Host and port.
+        address: String,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The server refused what it was asked for.
     #[error("PostgreSQL")]
     Postgres(#[from] sqlx::Error),
     /// The server did not drop the databases in time; the next process does.
@@ -48,7 +57,9 @@ impl Server {
         let began = runner::now().micros();
         let maker = format!("drillship_{purpose}_{}_{began}", std::process::id());
         let options: PgConnectOptions = url.parse()?;
-        let mut session = PgConnection::connect_with(&options.application_name(&maker)).await?;
+        let address = format!("{}:{}", options.get_host(), options.get_port());
+        let session = PgConnection::connect_with(&options.application_name(&maker)).await;
+        let mut session = session.map_err(|source| Error::Unreached { address, source })?;
         take_leftovers_away(&mut session, purpose).await?;
         Ok(Server { url: url.to_owned(), maker, made: AtomicU64::new(0), _session: session })
     }

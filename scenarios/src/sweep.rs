@@ -224,6 +224,8 @@ pub struct Swept {
     pub virtual_time: Duration,
     /// It was told to stop, or a planted bug was found, before all schedules were run.
     pub stopped: bool,
+    /// Whether it came to the pairs, and counted how many there are.
+    pub pairs_begun: bool,
 }
 
 /// At most so many schedules that did not hold are kept; all are counted.
@@ -238,6 +240,7 @@ impl Swept {
             fallen: Vec::new(),
             virtual_time: Duration::ZERO,
             stopped: false,
+            pairs_begun: false,
         }
     }
 

@@ -176,7 +176,7 @@ fn unproven(evidence: &Evidence, reached: &BTreeSet<String>) -> Vec<String> {
     }
     let skipped = |count: &FaultCount| count.skipped.is_some() && count.times == 0;
     if !evidence.faults.is_empty() && evidence.faults.iter().all(skipped) {
-        reasons.push("no fault of the plan can be done in this mode".to_owned());
+        reasons.push("no fault of the plan was done: all were skipped".to_owned());
     }
     let was_skipped = |name: &str| {
         let mut of_kind =
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_run_whose_every_fault_was_skipped_is_not_held() {
-        let all = "no fault of the plan can be done in this mode";
+        let all = "no fault of the plan was done: all were skipped";
         check(with_fault().skipped(0, "no"), Verdict::Inconclusive, &[all]);
         let one_of_two = with_fault()
             .plan(|plan| plan.faults.push(Fault::new(Kind::Slow)))

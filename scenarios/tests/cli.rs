@@ -57,6 +57,7 @@ fn wrong_flags_are_usage_errors_and_help_is_none() {
         "run --spd 3",
         "run --sabotage nonsense",
         "run --seed 9223372036854775808",
+        "explore --jobs 513",
         "run --patience 0s",
     ] {
         assert_eq!(drill(line).exits(2).out, "", "drill {line}");
@@ -316,6 +317,40 @@ fn a_folder_that_cannot_be_written_is_a_usage_error() {
     let ran = folder.drill("run seed-batch --out kept --format json").exits(2);
     assert!(ran.err.contains("kept/seed-batch"), "{}", ran.err);
     assert_eq!(ran.out, "");
+}
+
+#[test]
+fn what_cannot_be_written_is_told_before_anything_is_run() {
+    for line in [
+        "explore --runs 1 --out /proc/nowhere",
+        "sweep --out /proc/nowhere",
+        "compare --runs 1 --markdown /proc/nowhere/page.md",
+        "compare --runs 1 --out /proc/nowhere",
+        "prove --trials 1 --write /proc/nowhere/proof.md",
+        "shrink booking-reply-lost --sabotage unknown-as-failed --out /proc/nowhere/small.toml",
+    ] {
+        let ran = drill(line).exits(2);
+        assert!(ran.err.starts_with("error: write `/proc/nowhere"), "drill {line}: {}", ran.err);
+        assert_eq!(ran.out, "", "drill {line}");
+    }
+}
+
+#[test]
+fn the_recommended_way_is_not_convicted_for_keeping_what_another_was_to_break() {
+    let ran = drill("run queue queue-event-lost --strategy durable --format json").exits(0);
+    let drills = ran.json()["drills"].as_array().unwrap().clone();
+    assert_eq!(drills.len(), 1);
+    assert_eq!((&drills[0]["drill"], &drills[0]["verdict"]), (&"queue".into(), &"held".into()));
+    assert!(ran.err.starts_with("skipped: queue-event-lost: its faults are of a queue"));
+    let none = drill("run queue-event-lost --strategy durable").exits(2);
+    assert!(none.err.contains("no drill is left to run"), "{}", none.err);
+}
+
+#[test]
+fn a_drill_in_which_promises_fall_as_expected_says_how_many() {
+    let ran = drill("run sign-up-in-one-transaction").exits(0);
+    let row = ran.out.lines().find(|line| line.starts_with("sign-up-in-one-transaction"));
+    assert!(row.unwrap().contains("12 held, 3 fell"), "{}", ran.out);
 }
 
 #[test]

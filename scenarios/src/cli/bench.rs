@@ -1,5 +1,7 @@
 //! `drill bench`.
 
+use std::io::IsTerminal;
+
 use clap::Args;
 
 use super::run::store_url;
@@ -54,7 +56,13 @@ pub(super) fn bench(args: BenchArgs) -> Result<u8, Error> {
         server,
     };
     let report = runtime()?.block_on(async {
-        let report = bench::run(&options, hear()?, |what| eprintln!("{what}")).await;
+        let shown = std::io::stderr().is_terminal();
+        let tell = |what: &str| {
+            if shown {
+                eprintln!("{what}")
+            }
+        };
+        let report = bench::run(&options, hear()?, tell).await;
         report.map_err(Error::Bench)?.ok_or(Error::Interrupted)
     })?;
     print(&match args.format {

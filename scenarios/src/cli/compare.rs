@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::progress::Counter;
 use super::signals::stop_when_told;
-use super::{Error, Format, named, print};
+use super::{Error, Format, jobs, named, outputs, print};
 use crate::compare::{self, Options};
 use crate::crew::{self, Stop};
 use crate::explore::Seed;
@@ -26,7 +26,7 @@ pub(super) struct CompareArgs {
         value_parser = named(strategies::ALL.iter().map(|s| (s.name, s.says))))]
     strategies: Vec<String>,
     /// Threads; without it, as many as there are cores. What comes out does not depend on it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     jobs: Option<NonZeroUsize>,
     /// All chance comes from here: a number, or a git hash
     #[arg(long, value_name = "N|HASH", default_value = "1")]
@@ -50,6 +50,8 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8, Error> {
         jobs: args.jobs.unwrap_or_else(crew::threads),
         strategies: chosen(&args.strategies),
     };
+    args.markdown.as_deref().map_or(Ok(()), outputs::file)?;
+    args.out.as_deref().map_or(Ok(()), outputs::folder)?;
     let (trials, stop) = (Trials::default(), Stop::default());
     let _listening = stop_when_told(&stop)?;
     let counter = Counter::new("runs");
@@ -61,7 +63,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8, Error> {
         None => Vec::new(),
     };
     if let Some(page) = &args.markdown {
-        let failed = |source| Error::Io { what: format!("write `{}`", page.display()), source };
+        let failed = |source| Error::Write { path: page.clone(), source };
         std::fs::write(page, comparison.markdown()).map_err(failed)?;
     }
     print(&match args.format {

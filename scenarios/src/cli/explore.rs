@@ -11,7 +11,7 @@ use clap::Args;
 use nix::time::{ClockId, clock_gettime};
 
 use super::signals::stop_when_told;
-use super::{Broken, Error, Format, print};
+use super::{Broken, Error, Format, jobs, outputs, print};
 use crate::crew::{self, Stop};
 use crate::explore::{self, Budget, Options, Powers, Report, Seed};
 use crate::runner;
@@ -30,7 +30,7 @@ pub(super) struct ExploreArgs {
         value_parser = humantime::parse_duration)]
     lasting: Duration,
     /// Threads; without it, as many as there are cores
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     jobs: Option<NonZeroUsize>,
     /// All chance comes from here: a number, or a git hash
     #[arg(long, value_name = "N|HASH", default_value = "1")]
@@ -67,6 +67,7 @@ impl ExploreArgs {
 }
 
 pub(super) fn explore(args: ExploreArgs) -> Result<u8, Error> {
+    outputs::folder(&args.out)?;
     let (options, trials, stop) = (args.options(), Trials::default(), Stop::default());
     let _listening = stop_when_told(&stop)?;
     let (began, cpu_before) = (runner::now(), cpu_time());

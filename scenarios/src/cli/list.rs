@@ -7,6 +7,9 @@ use super::{Error, Format, print};
 use crate::verdict::exit;
 use crate::{catalogue, promises, sabotage, sign_up, strategies};
 
+/// The version of the JSON.
+const SCHEMA_VERSION: u32 = 1;
+
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     /// How the answer looks; json has promises, strategies and sabotages too
@@ -21,6 +24,8 @@ pub(super) fn list(args: &ListArgs) -> Result<u8, Error> {
         Format::Json => {
             let named = |name: &str, says: &str| json!({ "name": name, "says": says });
             let lists = json!({
+                "schema_version": SCHEMA_VERSION,
+                "exit_code": exit::HELD,
                 "drills": plans.iter().map(|p| named(&p.name, &p.why)).collect::<Vec<_>>(),
                 "promises": promises::ALL.iter().map(|p| named(p.id, p.says)).collect::<Vec<_>>(),
                 "strategies": strategies::ALL

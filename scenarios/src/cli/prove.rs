@@ -8,8 +8,9 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::signals::stop_when_told;
-use super::{Error, Format, named, print};
+use super::{Error, Format, jobs, named, outputs, print};
 use crate::crew::{self, Stop};
+use crate::explore::Seed;
 use crate::prove::{self, Accusation, Bug, Options, Progress, Proof, Terms};
 use crate::sabotage::{self, Sabotage};
 
@@ -31,11 +32,10 @@ pub(super) struct ProveArgs {
     #[arg(long, value_name = "N", default_value_t = 300)]
     weigh: u64,
     /// All chance comes from here
-    #[arg(long, value_name = "N", default_value_t = 1,
-        value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    seed: u64,
+    #[arg(long, value_name = "N|HASH", default_value = "1")]
+    seed: Seed,
     /// Threads; without it, as many as there are cores
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     jobs: Option<NonZeroUsize>,
     /// Only this planted bug; may be given more than once
     #[arg(long, value_name = "NAME", value_parser = sabotages())]
@@ -64,7 +64,7 @@ impl ProveArgs {
         let bugs = sabotages.into_iter().map(Bug::from).filter(chosen).collect();
         let trials = self.trials.unwrap_or(if self.full { 30 } else { 3 });
         let terms = Terms {
-            seed: self.seed,
+            seed: self.seed.number,
             trials,
             runs_max: RUNS_MAX,
             shrunk_trials: if self.full { trials } else { 1 },
@@ -76,6 +76,8 @@ impl ProveArgs {
 }
 
 pub(super) fn prove(args: ProveArgs) -> Result<u8, Error> {
+    args.write.as_deref().map_or(Ok(()), outputs::file)?;
+    outputs::folder(&args.out)?;
     // Ctrl-C ends the proof, which then tells what there is of it.
     let stop = Stop::default();
     let _listening = stop_when_told(&stop)?;
@@ -109,7 +111,7 @@ fn keep(proof: &Proof, dir: &Path) -> Result<String, Error> {
 fn write(file: &Path, text: &str) -> Result<(), Error> {
     let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
     let written = folder.and_then(|()| std::fs::write(file, text));
-    written.map_err(|source| Error::Io { what: format!("write `{}`", file.display()), source })
+    written.map_err(|source| Error::Write { path: file.to_owned(), source })
 }
 
 /// One line on standard error, written over and over, and only on a terminal.

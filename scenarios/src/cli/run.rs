@@ -8,18 +8,20 @@ use std::time::Duration;
 
 use clap::Args;
 use clockwork::DrillClock;
+use faults::Target;
 use futures_util::StreamExt;
 use humantime::format_duration;
 
 use super::progress::Progress;
 use super::signals::told_to_end;
-use super::{Broken, Chosen, Error, Format, orders, plans, print, runtime, tell};
+use super::{Broken, Chosen, Error, Format, jobs, orders, plans, print, runtime, tell};
+use crate::explore::Seed;
 use crate::live::{self, Brokers, Databases};
 use crate::plan::Plan;
 use crate::report::{self, DrillResult};
 use crate::runner::{self, Settings};
 use crate::server::{self, Server};
-use crate::strategies;
+use crate::strategies::{self, Strategy};
 use crate::verdict::{Verdict, exit};
 
 /// A live drill that takes longer, in real time, says how long it may take.
@@ -38,7 +40,8 @@ pub(super) struct RunArgs {
         value_parser = speed)]
     speed: f64,
     /// Live: so many drills at once
-    #[arg(long, value_name = "N", requires = "live", default_value_t = live::AT_ONCE)]
+    #[arg(long, value_name = "N", requires = "live", default_value_t = live::AT_ONCE,
+        value_parser = jobs)]
     jobs: NonZeroUsize,
     /// Live: a drill that proved nothing, since this machine missed a moment that it waits for, is
     /// run again until it was run so often; what fell is never run again
@@ -56,9 +59,9 @@ pub(super) struct RunArgs {
     /// own patience: live it is waited for, two hours of a drill being six minutes at 20 times
     #[arg(long, value_name = "TIME", value_parser = patience)]
     patience: Option<Duration>,
-    /// Draws all chance from another seed than the plan's
-    #[arg(long, value_name = "N", value_parser = seed)]
-    seed: Option<u64>,
+    /// Draws all chance from another seed than the plan's: a number, or a git hash
+    #[arg(long, value_name = "N|HASH")]
+    seed: Option<Seed>,
     /// Your own orders as the workload, JSONL or CSV; without a drill named, of a run in which
     /// nothing fails
     #[arg(long, value_name = "FILE")]
@@ -83,7 +86,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Error> {
         if let Some(orders) = &orders {
             orders::expect(orders, plan)?;
         }
-        plan.seed = args.seed.unwrap_or(plan.seed);
+        plan.seed = args.seed.as_ref().map_or(plan.seed, |seed| seed.number);
         plan.world.patience = args.patience.unwrap_or(plan.world.patience);
     }
     if args.out.is_some() {
@@ -92,7 +95,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Error> {
     let (out, patience) = (args.out.clone(), args.patience);
     let settings = Settings { orders, out, patience, ..args.broken.settings() };
     let results = match args.live {
-        false => simulate(drills, &settings),
+        false => simulate(possible(drills, settings.strategy)?, &settings),
         true => run_live(&args, drills, &settings)?,
     };
     print_results(results, args.format)
@@ -139,6 +142,28 @@ pub(super) fn print_results(
         eprintln!("{} of {} drills could not be run", failed.len(), failed.len() + judged.len());
     }
     Ok(exit::worst(codes))
+}
+
+/// Without the drills of which no fault can be done under the strategy that was asked for.
+fn possible(
+    drills: Vec<Chosen>,
+    strategy: Option<&'static Strategy>,
+) -> Result<Vec<Chosen>, Error> {
+    let Some(strategy) = strategy.filter(|strategy| !strategy.queue) else { return Ok(drills) };
+    let of_a_queue = |plan: &Plan| {
+        let mut faults = plan.faults.iter();
+        !plan.faults.is_empty() && faults.all(|fault| fault.kind.target() == Target::Queue)
+    };
+    let (cannot, can): (Vec<Chosen>, Vec<Chosen>) =
+        drills.into_iter().partition(|drill| of_a_queue(&drill.plan));
+    let why = format!("its faults are of a queue, and `{}` has none", strategy.name);
+    for Chosen { plan, .. } in &cannot {
+        eprintln!("skipped: {}: {why}", plan.name);
+    }
+    match can.is_empty() {
+        true => Err(Error::Usage(format!("no drill is left to run: {why}"))),
+        false => Ok(can),
+    }
 }
 
 fn simulate(drills: Vec<Chosen>, settings: &Settings) -> Vec<Result<DrillResult, runner::Error>> {
@@ -321,12 +346,6 @@ async fn told_when_long<T>(
 fn patience(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|e| e.to_string())?;
     if time.is_zero() { Err("must be more than nothing".to_owned()) } else { Ok(time) }
-}
-
-/// A seed that a plan file can hold: TOML's integers have 63 bits.
-pub(super) fn seed(text: &str) -> Result<u64, String> {
-    let seed: u64 = text.parse().map_err(|error| format!("{error}"))?;
-    i64::try_from(seed).map(|_| seed).map_err(|_| "must be below 2^63".to_owned())
 }
 
 pub(super) fn speed(text: &str) -> Result<f64, String> {

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 
 use super::signals::hear;
 use super::{Error, Format, print, runtime};
+use crate::explore::Seed;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -43,8 +44,8 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "SPEC")]
     clock: Option<ClockSpec>,
     /// What all chance is drawn from
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    #[arg(long, value_name = "N|HASH", default_value = "1")]
+    seed: Seed,
     /// How the answer looks; json has one object with the addresses first, the verdict last
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -56,7 +57,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<u8, Error> {
 
 async fn serve_until_told(args: ServeArgs) -> Result<u8, Error> {
     let clock: Arc<dyn Clock> = Arc::new(DrillClock::from_spec(args.clock.as_ref()));
-    let entropy = Entropy::new(args.seed);
+    let entropy = Entropy::new(args.seed.number);
     let carrier_config = match &args.carrier_config {
         Some(path) => fake_cj::Config::from_toml(&read(path)?).map_err(|e| unusable(path, &e))?,
         None => fake_cj::Config::default(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Broken, Error, named, plan, print};
+use super::{Broken, Error, named, outputs, plan, print};
 use crate::crew::Stop;
 use crate::promises;
 use crate::runner;
@@ -36,6 +36,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Error> {
     if let Some(sabotage) = args.broken.sabotage() {
         plan.sabotage = Some(sabotage.name.to_owned());
     }
+    args.out.as_deref().map_or(Ok(()), outputs::file)?;
     let trials = Trials::default();
     let failed =
         |source| Error::Run(runner::Error::Simulation { drill: args.plan.clone(), source });
@@ -53,7 +54,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Error> {
     tell(&shrunk);
     match &args.out {
         Some(out) => std::fs::write(out, text)
-            .map_err(|source| Error::Io { what: format!("write `{}`", out.display()), source })?,
+            .map_err(|source| Error::Write { path: out.clone(), source })?,
         None => print(&text)?,
     }
     Ok(exit::VIOLATED)

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::run::{print_results, seed, speed, store_url};
+use super::run::{print_results, speed, store_url};
 use super::signals::told_to_end;
 use super::{Broken, Error, Format, runtime};
+use crate::explore::Seed;
 use crate::live::{self, Brokers, Databases};
 use crate::runner;
 use crate::soak::{self, FALL_EVERY};
@@ -34,8 +35,8 @@ pub(super) struct SoakArgs {
     #[arg(long, value_name = "FACTOR", default_value_t = live::SPEED, value_parser = speed)]
     speed: f64,
     /// All chance comes from here
-    #[arg(long, value_name = "N", value_parser = seed, default_value = "1")]
-    seed: u64,
+    #[arg(long, value_name = "N|HASH", default_value = "1")]
+    seed: Seed,
     /// In virtual time, without processes
     #[arg(long, conflicts_with_all = ["store", "speed"])]
     simulated: bool,
@@ -54,7 +55,7 @@ pub(super) fn soak(args: SoakArgs) -> Result<u8, Error> {
     // Beyond all numbers it is as many as there are.
     let lasting = args.lasting.map(|lasting| soak::kills(spans(lasting).ceil() as u32));
     let kills = lasting.or(args.kills).unwrap_or(KILLS).max(1);
-    let mut plan = soak::plan(args.seed, kills);
+    let mut plan = soak::plan(args.seed.number, kills);
     if args.restarts {
         plan = soak::restarting(plan);
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::signals::stop_when_told;
-use super::{Broken, Error, Format, print};
+use super::{Broken, Error, Format, jobs, outputs, print};
 use crate::crew::{self, Stop};
 use crate::runner::{self, now};
 use crate::shrink;
@@ -34,7 +34,7 @@ pub(super) struct SweepArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     seeds: Option<u32>,
     /// Threads; without it, as many as there are cores
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     jobs: Option<NonZeroUsize>,
     /// Where the plan is kept under which a promise fell, made small
     #[arg(long, value_name = "DIR", default_value = "counterexamples")]
@@ -56,6 +56,7 @@ pub(super) fn sweep(args: SweepArgs) -> Result<u8, Error> {
         sabotage: args.broken.sabotage,
         jobs: args.jobs.unwrap_or_else(crew::threads),
     };
+    outputs::folder(&args.out)?;
     let (stop, began) = (Stop::default(), now());
     let _listening = stop_when_told(&stop)?;
     let line = ProgressLine { shown: std::io::stderr().is_terminal() };
@@ -84,9 +85,7 @@ fn keep(swept: &Swept, stop: &Stop, dir: &Path) -> Result<Kept, Error> {
                 shrink::Error::Run(source) => {
                     Error::Run(runner::Error::Simulation { drill: "sweep".to_owned(), source })
                 }
-                shrink::Error::Write { path, source } => {
-                    Error::Io { what: format!("write `{}`", path.display()), source }
-                }
+                shrink::Error::Write { path, source } => Error::Write { path, source },
             })?;
             kept.push((promise, small.path.display().to_string()));
         }

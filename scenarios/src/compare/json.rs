@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Comparison, Kept, Row, Sums};
 use crate::promises;
+use crate::verdict::exit;
 
 /// The version of the JSON.
 const SCHEMA_VERSION: u32 = 1;
@@ -14,6 +15,7 @@ impl Comparison {
         let rows: Vec<Value> = self.rows.iter().map(row).collect();
         let document = json!({
             "schema_version": SCHEMA_VERSION,
+            "exit_code": exit::HELD,
             "seed": self.seed,
             "runs": self.runs,
             "strategies": rows,

@@ -90,7 +90,8 @@ impl Report<'_> {
         let mut text = self.commands();
         let tally = self.tally();
         let mut line = |told: String| text += &wrap(&told, 0);
-        line(format!("{} runs from seed {}: {}", tally.runs, self.seed, self.told_verdict()));
+        let runs = several(tally.runs, "run");
+        line(format!("{runs} from seed {}: {}", self.seed, self.told_verdict()));
         line(format!(
             "{:.1} s, {:.0} runs/s; {:.1} s of CPU time of this process, {:.0} runs a CPU-second",
             self.real.as_secs_f64(),

@@ -33,6 +33,10 @@ impl FromStr for Seed {
         if let Ok(number) = text.parse::<i64>() {
             return u64::try_from(number).map(Seed::from).map_err(|_| NoSeed);
         }
+        // A hash of digits alone is a whole one; fewer that are no number below 2^63 are a slip.
+        if text.len() < 40 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(NoSeed);
+        }
         let hash = (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
         let digits = text.get(..text.len().min(DIGITS)).filter(|_| hash).ok_or(NoSeed)?;
         let number = u64::from_str_radix(digits, 16).map_err(|_| NoSeed)?;
@@ -64,7 +68,9 @@ mod tests {
         assert_eq!("d4fb09b".parse::<Seed>().unwrap().number, 0xd4f_b09b);
         let all_digits = "1234567890123456789012345678901234567890";
         assert_eq!(all_digits.parse::<Seed>().unwrap().number, 0x0123_4567_8901_2345);
-        for none in ["", "-1", "main", "9223372036854775808x", &"a".repeat(41)] {
+        for none in
+            ["", "-1", "main", "9223372036854775808", "9223372036854775808x", &"a".repeat(41)]
+        {
             assert_eq!(none.parse::<Seed>(), Err(NoSeed), "{none}");
         }
     }

@@ -1,7 +1,9 @@
 //! What the types of a plan cannot refuse.
 
 use std::fmt;
+use std::time::Duration;
 
+use clockwork::Timestamp;
 use faults::{Fault, Kind, Target};
 
 use super::load::near;
@@ -23,6 +25,9 @@ impl fmt::Display for Problem {
         write!(f, "{}: {}", self.field, self.why)
     }
 }
+
+/// Nothing in a plan takes longer.
+const TIME_MAX: Duration = Duration::from_hours(31 * 24);
 
 #[derive(Default)]
 struct Problems(Vec<Problem>);
@@ -57,6 +62,7 @@ impl Plan {
         self.check_head(&mut problems);
         self.check_world(&mut problems);
         self.check_workload(&mut problems);
+        self.check_times(&mut problems);
         self.check_expectations(&mut problems);
         for (place, fault) in self.faults.iter().enumerate() {
             self.check_fault(place, fault, &mut problems);
@@ -84,6 +90,7 @@ impl Plan {
         problems.check(seed, "seed", "must be below 2^63, which is what TOML can write");
         let whole = self.start.micros() % 1_000 == 0;
         problems.check(whole, "start", "must be a whole millisecond");
+        problems.check(self.start >= Timestamp::EPOCH, "start", "must not be before 1970");
         if let Some(name) = &self.strategy {
             let known = strategies::ALL.iter().map(|strategy| strategy.name);
             let why = unknown("there is no strategy", name, known);
@@ -159,6 +166,42 @@ impl Plan {
         }
     }
 
+    /// What takes so long that nobody would see the run end.
+    fn check_times(&self, problems: &mut Problems) {
+        let mut check = |time: Option<Duration>, field: &dyn Fn() -> String| {
+            let ends = time.is_none_or(|time| time <= TIME_MAX);
+            if !ends {
+                problems.check(false, field(), "must be at most 31 days");
+            }
+        };
+        let Plan { world, workload, .. } = self;
+        let fixed = [
+            (self.heal_after, "heal_after"),
+            (Some(world.latency_max), "world.latency_max"),
+            (Some(world.patience), "world.patience"),
+            (Some(world.restart_after), "world.restart_after"),
+            (Some(workload.over), "workload.over"),
+            (self.neighbour.as_ref().map(|it| it.from), "neighbour.from"),
+            (self.neighbour.as_ref().map(|it| it.lasting), "neighbour.for"),
+        ];
+        for (time, field) in fixed {
+            check(time, &|| field.to_owned());
+        }
+        for (place, order) in workload.order.iter().enumerate() {
+            check(order.at, &|| format!("workload.order[{place}].at"));
+            check(order.cancel_after, &|| format!("workload.order[{place}].cancel_after"));
+        }
+        for (place, scan) in self.scans.iter().enumerate() {
+            check(Some(scan.at), &|| format!("scan[{place}].at"));
+        }
+        for (place, operation) in self.operations.iter().enumerate() {
+            check(Some(operation.at), &|| format!("operation[{place}].at"));
+        }
+        for (place, fault) in self.faults.iter().enumerate() {
+            check(fault.by, &|| format!("fault[{place}].by"));
+        }
+    }
+
     fn check_expectations(&self, problems: &mut Problems) {
         let expect = &self.expect;
         let (total, orders) = (expect.total(), u64::from(self.workload.orders));
@@ -166,6 +209,9 @@ impl Plan {
         problems.check(total == orders, "expect", why);
         let members = expect.members <= u64::from(self.workload.members);
         problems.check(members, "expect.members", "must not be more than sign up");
+        let silent = expect.members == 0 && self.workload.members > 0;
+        let why = format!("says how many of the {} are kept", self.workload.members);
+        problems.check(!silent, "expect.members", why);
         let park = expect.may_park <= expect.undecided;
         problems.check(park, "expect.may_park", "must not be more than `undecided`");
         problems.check(expect.slowdown_max >= 1.0, "expect.slowdown_max", "must be 1 or more");
@@ -242,8 +288,6 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use faults::When;
 
     use super::*;
@@ -319,6 +363,34 @@ mod tests {
             |plan| plan.operations.push(Operation { order: 99, at, deed }),
             "operation[0].order: is no order of this workload",
         );
+    }
+
+    #[test]
+    fn what_would_never_end_is_refused() {
+        let ages = Duration::from_hours(1_000_000);
+        check(|plan| plan.workload.over = ages, "workload.over: must be at most 31 days");
+        check(|plan| plan.world.patience = ages, "world.patience: must be at most 31 days");
+        check(
+            |plan| {
+                let order = OrderOverride { index: 2, at: Some(ages), ..OrderOverride::default() };
+                plan.workload.order = vec![order];
+            },
+            "workload.order[0].at: must be at most 31 days",
+        );
+        check(
+            |plan| {
+                let skew = Fault { by: Some(ages), ..Fault::new(Kind::ClockSkew) };
+                plan.faults = vec![skew];
+            },
+            "fault[0].by: must be at most 31 days",
+        );
+        let early = Timestamp::parse("1969-12-31T23:59:59+09:00").expect("a time");
+        check(|plan| plan.start = early, "start: must not be before 1970");
+    }
+
+    #[test]
+    fn members_who_sign_up_are_accounted_for() {
+        check(|plan| plan.workload.members = 2, "expect.members: says how many of the 2 are kept");
     }
 
     #[test]

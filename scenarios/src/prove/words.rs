@@ -79,8 +79,9 @@ pub(super) fn worth(weighed: &PowerProof, terms: &Terms) -> String {
         bugs => format!("{what}: {} ({})", bugs.len(), bugs.join(", ")),
     };
     format!(
-        "without {power}: found in {} trials in place of {}, after {} runs in all in place of {}; \
-         {}; {}",
+        "without {power}: found within {} runs in {} trials in place of {}, after {} runs in all \
+         in place of {}; {}; {}",
+        grouped(terms.weighed_runs_max),
         grouped(*found_without),
         grouped(*found_with),
         grouped(*runs_without),
@@ -116,6 +117,11 @@ pub(super) fn bugs(proof: &Proof) -> String {
     });
     let same: u64 = proof.bugs.iter().map(|bug| bug.replays.same).sum();
     let of: u64 = proof.bugs.iter().map(|bug| bug.replays.of).sum();
+    if !proof.is_complete() {
+        let made: u64 = proof.bugs.iter().map(|bug| bug.trials).sum();
+        let found: u64 = proof.bugs.iter().map(|bug| bug.found).sum();
+        return format!("planted bugs: found in {found} of the {made} trials that were made");
+    }
     format!(
         "planted bugs: {found} of {all} found in every trial; shrunk, none is larger than \
          {orders}+{faults} (orders + faults); run again, {same} of {of} gave the same bytes"

@@ -39,8 +39,11 @@ fn columns(
     virtual_time: &str,
     real: &str,
 ) -> String {
+    // A name or a count that is too long for its column takes from the next, never all of its space.
+    let promises = format!("{promises:<13}");
+    let limited_width = 18_usize.saturating_sub(promises.len() + 1);
     let row = format!(
-        "{name:<28}{promises:<13}{limited:>5}{bans:>5}  {unknown:<9}{virtual_time:>9}{real:>8}"
+        "{name:<27} {promises} {limited:>limited_width$}{bans:>5}  {unknown:<9}{virtual_time:>9}{real:>8}"
     );
     row.trim_end().to_owned() + "\n"
 }
@@ -78,9 +81,12 @@ fn drill(result: &DrillResult) -> String {
     text
 }
 
-/// `12 held`, or what it comes to.
+/// `15 held`, `12 held, 3 fell` where that was expected, or what it comes to.
 fn promises(result: &DrillResult) -> String {
+    let fell =
+        result.promises.iter().filter(|promise| promise.verdict == Verdict::Violated).count();
     match result.verdict {
+        Verdict::Held if fell > 0 => format!("{} held, {fell} fell", result.promises.len() - fell),
         Verdict::Held => format!("{} held", result.promises.len()),
         Verdict::Inconclusive => "inconclusive".to_owned(),
         Verdict::Violated => "VIOLATED".to_owned(),
@@ -170,14 +176,21 @@ fn taken_over(all: &Takeovers) -> String {
         0 => String::new(),
         locked => format!("; apart from {locked} that a halted process may have kept locked"),
     };
+    let s = |count: usize| if count == 1 { "" } else { "s" };
+    let taken = match all.taken {
+        0 => "none taken over".to_owned(),
+        taken => format!(
+            "{taken} taken over, after {} at most, half of them within {}",
+            time(all.slowest_ms),
+            time(all.median_ms),
+        ),
+    };
     format!(
-        "left behind by dead or halted processes: {} calls in {} falls, {} taken over, after {} at \
-         most, half of them within {}{locked}",
+        "left behind by dead or halted processes: {} call{} in {} fall{}, {taken}{locked}",
         all.left_behind,
+        s(all.left_behind),
         all.falls,
-        all.taken,
-        time(all.slowest_ms),
-        time(all.median_ms),
+        s(all.falls),
     )
 }
 

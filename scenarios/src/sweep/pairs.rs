@@ -57,6 +57,7 @@ pub(super) fn sweep(
 ) -> Result<(), Error> {
     for base in bases {
         let Some(classes) = alone(base, stop, swept, progress)? else { return Ok(()) };
+        swept.pairs_begun = true;
         let pairs = pairs(base, &classes, swept);
         if together(base, &pairs, stop, swept, progress)?.is_break() {
             return Ok(());

@@ -38,10 +38,12 @@ pub fn human(swept: &Swept, kept: &Kept, real: Duration) -> String {
     }
     let total = swept.total();
     let broke_off = if swept.stopped { ", broken off" } else { "" };
+    let uncounted = swept.options.pairs && !swept.pairs_begun;
+    let unknown = if uncounted { " of one fault, none of two, which were not counted" } else { "" };
     let per_second = total.ran as f64 / real.as_secs_f64().max(0.001);
     let _ = writeln!(
         text,
-        "\n{}{broke_off}: {} of {} schedules run, {:.0} a second; {} of drill time in {}",
+        "\n{}{broke_off}: {} of {} schedules run{unknown}, {:.0} a second; {} of drill time in {}",
         swept.verdict(),
         total.ran + swept.merged.total(),
         total.exist,

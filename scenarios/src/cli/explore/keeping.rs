@@ -35,8 +35,7 @@ pub(super) fn keep(
         let file = dir.join(format!("{}-not-judged.toml", failure.plan.name));
         let written = std::fs::create_dir_all(dir)
             .and_then(|()| std::fs::write(&file, failure.plan.to_toml()));
-        let failed = |source| Error::Io { what: format!("write `{}`", file.display()), source };
-        written.map_err(failed)?;
+        written.map_err(|source| Error::Write { path: file.clone(), source })?;
         let (orders, faults) = (failure.plan.workload.orders, failure.plan.faults.len());
         kept.push(Counterexample { number: failure.number, promise: None, file, orders, faults });
     }
