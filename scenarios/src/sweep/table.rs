@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Options, Swept, Tally, deepest, describe};
 use crate::plan::Plan;
 use crate::report::SCHEMA_VERSION;
+use crate::report::wrap::wrap;
 
 /// A schedule's plan file, where one was kept, and the path to it.
 pub type Kept = Vec<(&'static str, String)>;
@@ -41,9 +42,8 @@ pub fn human(swept: &Swept, kept: &Kept, real: Duration) -> String {
     let uncounted = swept.options.pairs && !swept.pairs_begun;
     let unknown = if uncounted { " of one fault, none of two, which were not counted" } else { "" };
     let per_second = total.ran as f64 / real.as_secs_f64().max(0.001);
-    let _ = writeln!(
-        text,
-        "\n{}{broke_off}: {} of {} schedules run{unknown}, {:.0} a second; {} of drill time in {}",
+    let says = format!(
+        "{}{broke_off}: {} of {} schedules run{unknown}, {:.0} a second; {} of drill time in {}",
         swept.verdict(),
         total.ran + swept.merged.total(),
         total.exist,
@@ -51,6 +51,8 @@ pub fn human(swept: &Swept, kept: &Kept, real: Duration) -> String {
         whole(swept.virtual_time),
         whole(real),
     );
+    text.push('\n');
+    text += &wrap(&says, 0);
     text
 }
 
@@ -67,13 +69,14 @@ fn headline(options: &Options) -> String {
     };
     let under = options.strategy.as_ref().map(|name| format!(", under `{name}`"));
     let bug = options.sabotage.as_ref().map(|name| format!(", with `{name}`"));
-    format!(
-        "{what} of {orders} order{}, 2 workers, over {seeds} order{} of events ({drawn}){}{}\n\n",
+    let says = format!(
+        "{what} of {orders} order{}, 2 workers, over {seeds} order{} of events ({drawn}){}{}",
         s(orders),
         s(seeds),
         under.unwrap_or_default(),
         bug.unwrap_or_default()
-    )
+    );
+    wrap(&says, 0) + "\n"
 }
 
 fn row(name: &str, cells: [&str; 6]) -> String {
