@@ -149,6 +149,16 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The field that is there and should be another, or none.
+    pub fn field(&self) -> Option<Field> {
+        match self {
+            Error::NotTaken { field, .. } | Error::Value { field, .. } => Some(*field),
+            Error::Missing { .. } | Error::InList { .. } => None,
+        }
+    }
+}
+
 impl Fault {
     /// A fault without triggers (it always fires) and without parameters.
     pub fn new(kind: Kind) -> Fault {

@@ -41,7 +41,7 @@ use crate::{catalogue, history, plan, runner, strategies};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 held, 1 violated, 2 usage or bad file, 3 inconclusive,
-4 not deterministic, 70 internal; of several the worst.";
+4 not deterministic, 70 internal, 130 interrupted; of several the worst.";
 
 const JOBS_MAX: usize = 512;
 

@@ -208,6 +208,11 @@ mod tests {
             "{GOOD}must_reach = [\"fenced\", \"unknown-to-bookd\"]\n\
              [[fault]]\nkind = \"reset-after\"\non = \"cartier\"\n"
         );
+        let rate = format!("{GOOD}[[fault]]\nkind = \"empty\"\non = \"carrier\"\nrate = 7.0\n");
+        assert_eq!(
+            refused(&rate),
+            "p.toml:9:8: fault[0].rate: `empty`: `rate` must be from 0 to 1"
+        );
         assert_eq!(
             refused(&text),
             "p.toml:6:25: expect.must_reach[1]: no state `unknown-to-bookd` can be reached; \

@@ -233,7 +233,8 @@ impl Plan {
     fn check_fault(&self, place: usize, fault: &Fault, problems: &mut Problems) {
         let field = |name: &str| format!("fault[{place}].{name}");
         if let Err(error) = fault.validate() {
-            problems.add(format!("fault[{place}]"), &error);
+            let wrong = error.field().map(|name| field(&name.to_string()));
+            problems.add(wrong.unwrap_or_else(|| format!("fault[{place}]")), &error);
         }
         let named = fault.on.as_deref();
         match fault.kind.target() {
