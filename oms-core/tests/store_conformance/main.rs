@@ -208,6 +208,7 @@ on_every_driver! {
     reports {
         a_report_is_written_to_its_notice_once,
         a_report_before_its_notice_waits_for_it,
+        reports_that_come_together_are_each_written_where_they_belong,
         a_report_proves_an_unknown_notice_sent,
         a_report_that_meets_a_send_under_way_settles_it_later,
         reports_are_awaited_until_they_have_come,

@@ -3,6 +3,7 @@
 use oms_core::state::{NoticeState, OrderState};
 use oms_core::store::{DeliveryReport, NoticeOutcome, Store};
 
+use crate::members::member;
 use crate::support::{
     at, claim, notice, notice_state, notice_unknown, order_state, sent, shipped, told, view, walked,
 };
@@ -43,6 +44,37 @@ pub async fn a_report_before_its_notice_waits_for_it(store: &dyn Store) {
     let view = view(store, "A").await;
     assert_eq!(view.notices[0].report_code.as_deref(), Some("10000"));
     assert!(!store.awaits_reports(at(0)).await.unwrap());
+}
+
+pub async fn reports_that_come_together_are_each_written_where_they_belong(store: &dyn Store) {
+    completed(store, "A").await;
+    shipped(store, "B").await;
+    let open = notice(store, at(3)).await;
+    told(store, &open, notice_unknown(at(100)), at(4)).await;
+    store.sign_up(&member("MEM-1", "01012345678"), at(5)).await.unwrap();
+    told(store, &notice(store, at(5)).await, sent("M3"), at(6)).await;
+    let together = vec![
+        report("A:shipped", "M9", "63018"),
+        report("C:shipped", "M4", "10000"),
+        report("nonsense", "M7", "10000"),
+        report("B:shipped", "M2", "10000"),
+        report("A:shipped", "M1", "10000"),
+        report("member:MEM-1:welcome", "M3", "63018"),
+        report("C:shipped", "M4", "63018"),
+        report("A:shipped", "M1", "63018"),
+        report("A:unheard-of", "M8", "10000"),
+    ];
+    store.record_reports(together, at(60)).await.unwrap();
+    let welcome = store.member("MEM-1").await.unwrap().unwrap().notices.remove(0);
+    let a = view(store, "A").await.notices.remove(0);
+    let b = view(store, "B").await.notices.remove(0);
+    let codes = [a, b, welcome].map(|notice| notice.report_code.unwrap());
+    assert_eq!(codes, ["10000", "10000", "63018"]);
+    assert_eq!(order_state(store, "B").await, OrderState::Completed, "it proves that it was sent");
+    shipped(store, "C").await;
+    told(store, &notice(store, at(61)).await, sent("M4"), at(62)).await;
+    let early = view(store, "C").await.notices.remove(0);
+    assert_eq!(early.report_code.as_deref(), Some("10000"), "the first of two that came early");
 }
 
 pub async fn a_report_proves_an_unknown_notice_sent(store: &dyn Store) {

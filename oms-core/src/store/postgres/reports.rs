@@ -1,8 +1,11 @@
 //! What the gateway tells later of the messages that it accepted.
 
+use std::collections::BTreeMap;
+
 use clockwork::Timestamp;
 use sqlx::PgConnection;
 
+use super::claim::column;
 use super::failure::Result;
 use super::records;
 use super::row::{Columns, micros, plain};
@@ -11,60 +14,67 @@ use crate::state::NoticeState;
 use crate::store::aggregate::Aggregate;
 use crate::store::{DeliveryReport, NoticeKey};
 
-/// Writes all of `reports`, in their order.
+/// Writes all of `reports`, in their order: each to its notification, or aside while none is known.
+/// What they name is read once and written once, by one statement each for any number of them.
 pub(super) async fn record_all(
     db: &mut PgConnection,
     policy: &dyn OrderPolicy,
     reports: &[DeliveryReport],
     now: Timestamp,
 ) -> Result<()> {
-    let named = reports.iter().filter_map(|report| report.reference.rsplit_once(':'));
-    let orders: Vec<&str> = named.map(|(order, _)| order).collect();
-    records::lock(db, &orders).await?;
-    for report in reports {
-        record(db, policy, report, now).await?;
-    }
-    Ok(())
-}
-
-/// Writes `report`: to its notification, or aside while none is known.
-async fn record(
-    db: &mut PgConnection,
-    policy: &dyn OrderPolicy,
-    report: &DeliveryReport,
-    now: Timestamp,
-) -> Result<()> {
-    let Some((mut aggregate, at)) = notification(db, &report.reference).await? else {
-        return keep(db, report, now).await;
+    let keys: Vec<Option<NoticeKey>> = reports.iter().map(key).collect();
+    let owners = |of_member: bool| -> Vec<&str> {
+        let keys = keys.iter().flatten().filter(|key| key.member().is_some() == of_member);
+        keys.map(|key| key.order.as_str()).collect()
     };
-    if !aggregate.record_report(policy, at, report, now)? {
-        return keep(db, report, now).await;
+    let mut loaded = records::load_all(db, &owners(false), &owners(true)).await?;
+    let mut aside = Vec::new();
+    for (report, key) in reports.iter().zip(&keys) {
+        let recorded = match key.as_ref().and_then(|key| notification(&mut loaded, key)) {
+            Some((aggregate, at)) => aggregate.record_report(policy, at, report, now)?,
+            None => false,
+        };
+        if !recorded {
+            aside.push(report);
+        }
     }
-    records::save(db, &aggregate, now).await
+    keep(db, &aside, now).await?;
+    let changed: Vec<_> = loaded.values().map(|aggregate| (aggregate, now)).collect();
+    records::save_all(db, &changed).await
 }
 
-/// The notification that `reference` names: `ORD-1:shipped`, `member:MEM-1:welcome`.
-async fn notification(
-    db: &mut PgConnection,
-    reference: &str,
-) -> Result<Option<(Aggregate, usize)>> {
-    let Some((order, event)) = reference.rsplit_once(':') else { return Ok(None) };
-    let key = NoticeKey { order: plain(order), event: event.to_owned() };
-    let Some(aggregate) = records::owning(db, &key).await? else { return Ok(None) };
-    let at = aggregate.notice(event).ok();
-    Ok(at.map(|at| (aggregate, at)))
+fn notification<'l>(
+    loaded: &'l mut BTreeMap<String, Aggregate>,
+    key: &NoticeKey,
+) -> Option<(&'l mut Aggregate, usize)> {
+    let aggregate = loaded.get_mut(&key.order)?;
+    let at = aggregate.notice(&key.event).ok()?;
+    Some((aggregate, at))
 }
 
-/// Keeps a report until its notification is known.
-async fn keep(db: &mut PgConnection, report: &DeliveryReport, now: Timestamp) -> Result<()> {
+/// What a report names: `ORD-1:shipped`, `member:MEM-1:welcome`.
+fn key(report: &DeliveryReport) -> Option<NoticeKey> {
+    let (order, event) = report.reference.rsplit_once(':')?;
+    Some(NoticeKey { order: plain(order), event: event.to_owned() })
+}
+
+/// Keeps reports until their notifications are known. In the order of their keys, so that two who
+/// bring the same ones do not wait for each other in a circle.
+async fn keep(db: &mut PgConnection, reports: &[&DeliveryReport], now: Timestamp) -> Result<()> {
     let sql = "INSERT INTO reports (msg_key, reference, code, channel, reported_at, received_at)
-               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (msg_key) DO NOTHING";
+               SELECT msg_key, reference, code, channel, reported_at, $6
+               FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+                    WITH ORDINALITY AS r (msg_key, reference, code, channel, reported_at, place)
+               ORDER BY msg_key COLLATE \"C\", place ON CONFLICT (msg_key) DO NOTHING";
+    if reports.is_empty() {
+        return Ok(());
+    }
     sqlx::query(sql)
-        .bind(plain(&report.msg_key))
-        .bind(plain(&report.reference))
-        .bind(plain(&report.code))
-        .bind(plain(&report.channel))
-        .bind(micros(report.reported_at))
+        .bind(column(reports, |report| plain(&report.msg_key)))
+        .bind(column(reports, |report| plain(&report.reference)))
+        .bind(column(reports, |report| plain(&report.code)))
+        .bind(column(reports, |report| plain(&report.channel)))
+        .bind(column(reports, |report| micros(report.reported_at)))
         .bind(now.micros())
         .execute(db)
         .await?;
