@@ -89,11 +89,11 @@ pub(crate) struct Evidence {
 }
 
 impl Gateway {
-    pub fn new(config: Arc<Config>, api_key: Secret, entropy: Entropy, now: Timestamp) -> Gateway {
+    pub fn new(config: Arc<Config>, api_key: Secret, entropy: Entropy) -> Gateway {
         let capacity = config.ledger_capacity;
         Gateway {
-            sends: Bucket::full(config.sends_per_second, now),
-            others: Bucket::full(config.requests_per_second, now),
+            sends: Bucket::full(config.sends_per_second),
+            others: Bucket::full(config.requests_per_second),
             config,
             api_key,
             entropy,
@@ -110,9 +110,9 @@ impl Gateway {
     }
 
     /// Forgets everything that happened.
-    pub fn reset(&mut self, now: Timestamp) {
+    pub fn reset(&mut self) {
         let config = Arc::clone(&self.config);
-        *self = Gateway::new(config, self.api_key.clone(), self.entropy, now);
+        *self = Gateway::new(config, self.api_key.clone(), self.entropy);
     }
 
     /// Forgets the idempotency keys.

@@ -79,7 +79,7 @@ impl FakeKakao {
         };
         let journal = Journal::new(Arc::clone(&clock), config.ledger_capacity);
         let injector = Injector::new(Arc::clone(&clock), entropy);
-        let gateway = Gateway::new(Arc::new(config), api_key, entropy, clock.now());
+        let gateway = Gateway::new(Arc::new(config), api_key, entropy);
         let gateway = Mutex::new(gateway);
         let shared = Shared { clock, entropy, credentials, gateway, injector, journal };
         FakeKakao { shared: Arc::new(shared) }
@@ -132,8 +132,7 @@ impl FakeKakao {
     /// Forgets everything that happened: messages, keys, reports, limits, bans and requests. The
     /// faults stay.
     pub fn reset(&self) {
-        let now = self.shared.clock.now();
-        self.lock().reset(now);
+        self.lock().reset();
         self.shared.journal.reset();
     }
 

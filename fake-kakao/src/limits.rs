@@ -17,8 +17,12 @@ pub struct Bucket {
 
 impl Bucket {
     /// A full bucket that gains `per_second` tokens a second.
-    pub fn full(per_second: u32, now: Timestamp) -> Bucket {
-        Bucket { per_second, level: u64::from(per_second) * TOKEN, filled_at: now }
+    ///
+    /// It is full whenever it is first asked: of what a log tells again, that is before the process
+    /// began.
+    pub fn full(per_second: u32) -> Bucket {
+        let level = u64::from(per_second) * TOKEN;
+        Bucket { per_second, level, filled_at: Timestamp::EPOCH }
     }
 
     /// Takes `tokens`, all or none.
@@ -64,7 +68,7 @@ mod tests {
 
     #[test]
     fn five_requests_pass_at_once_and_the_sixth_waits_a_fifth_of_a_second() {
-        let mut bucket = Bucket::full(5, START);
+        let mut bucket = Bucket::full(5);
         for _ in 0..5 {
             assert_eq!(bucket.take(1, START), Ok(()));
         }
@@ -76,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_request_costs_its_recipients_and_a_refused_one_costs_nothing() {
-        let mut bucket = Bucket::full(200, START);
+        let mut bucket = Bucket::full(200);
         assert_eq!(bucket.take(150, START), Ok(()));
         assert_eq!(bucket.take(51, START), Err(Duration::from_millis(5)));
         assert_eq!(bucket.take(50, START), Ok(()));
@@ -84,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_request_larger_than_the_bucket_costs_a_full_one() {
-        let mut bucket = Bucket::full(10, START);
+        let mut bucket = Bucket::full(10);
         assert_eq!(bucket.take(11, START), Ok(()));
         assert_eq!(bucket.take(11, at(999)), Err(Duration::from_millis(1)));
         assert_eq!(bucket.take(11, at(1_000)), Ok(()));
@@ -92,7 +96,7 @@ mod tests {
 
     #[test]
     fn an_idle_bucket_holds_no_more_than_a_second() {
-        let mut bucket = Bucket::full(5, START);
+        let mut bucket = Bucket::full(5);
         assert_eq!(bucket.take(5, at(3_600_000)), Ok(()));
         assert!(bucket.take(1, at(3_600_000)).is_err());
     }

@@ -1,8 +1,39 @@
 //! 200 messages a second, five requests a second to everything else.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use clockwork::{Clock, Entropy};
+use fake_kakao::{Config, FakeKakao};
+use faults::journal::Journal;
+use faults::keeper::Keeper;
 use serde_json::json;
 
 use crate::support::Bench;
+
+/// A gateway that does again what stands in the log at `path`.
+async fn of_log(path: &Path, clock: Arc<dyn Clock>) -> Bench {
+    let (keeper, past) = Keeper::open(path, Arc::clone(&clock)).unwrap();
+    let fake = FakeKakao::new(Config::default(), keeper.clock(), Entropy::new(7));
+    let router = fake.router();
+    let journal = Journal::new(Arc::clone(&clock), 100);
+    keeper.remember(past, &router, &router, &journal).await;
+    Bench { fake, clock, router: keeper.layer(router) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_log_tells_again_meets_the_limits_of_its_own_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let bench = of_log(&log, Bench::new().clock).await;
+    for _ in 0..8 {
+        assert_eq!(bench.poll().await.status, 200);
+        bench.pass(1_000).await;
+    }
+    let again = of_log(&log, bench.clock).await;
+    assert!(again.fake.ledger().rate_limited.is_empty());
+    assert_eq!(again.poll().await.status, 200, "a second has passed since the last one");
+}
 
 #[tokio::test(start_paused = true)]
 async fn two_hundred_messages_pass_in_a_moment_and_the_next_five_milliseconds_later() {
