@@ -184,7 +184,8 @@ mod tests {
         let said = |seeds, pairs| {
             let jobs = std::num::NonZeroUsize::MIN;
             let options = Options { orders: 2, seeds, pairs, strategy: None, sabotage: None, jobs };
-            headline(&options)
+            // Without its line breaks.
+            headline(&options).split_whitespace().collect::<Vec<_>>().join(" ")
         };
         assert!(said(1, true).contains("(seed 1, tasks in the order in which they became ready)"));
         assert!(said(3, false).contains("(seeds 1 to 3, priorities of depth 0 to 2 by turns)"));
