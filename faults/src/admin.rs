@@ -93,12 +93,14 @@ async fn install(State(admin): State<Arc<Admin>>, body: Bytes) -> Result<StatusC
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Whether it is done at an API: by its answer, its connection, or because of one of its calls.
+/// Whether it is done at an API: by its answer, its connection, because of one of its calls, or to it.
 fn is_of_an_api(fault: &Fault) -> bool {
     match fault.kind.target() {
         Target::Call | Target::Connection => true,
         Target::Node => fault.when.is_some(),
-        Target::Store | Target::Queue | Target::Server => false,
+        // Listed, though whoever runs the API carries it out: places count all that is its own.
+        Target::Server => fault.kind == Kind::ApiRestart,
+        Target::Store | Target::Queue => false,
     }
 }
 
