@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use crate::runner;
 
 /// Databases are dropped within so long, or left to the next process: the server may be gone.
-const DROP_WITHIN: Duration = Duration::from_secs(10);
+const DROP_WITHIN: Duration = Duration::from_secs(30);
 
 /// A database that could not be made, or not be dropped.
 #[derive(Debug, thiserror::Error)]
