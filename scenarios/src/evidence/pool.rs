@@ -18,7 +18,8 @@ const PARTS: u32 = 12;
 pub struct Pool {
     /// How many connections each node has.
     pub size: usize,
-    /// The most that one node had in use at one moment.
+    /// The most that one node had in use at one moment: use cases, of which several may share a
+    /// connection where they come together (live, on PostgreSQL).
     pub peak: usize,
     /// How many were in use on average, all nodes together, while there was work.
     pub mean: f64,

@@ -206,11 +206,13 @@ fn took_turns(turns: &Turns) -> String {
     )
 }
 
-/// `pool of 10: at most 10 in use, 5.9 on average (10 10 1 0); …`
+/// `pool of 10: at most 10 in use, 5.9 on average (10 10 1 0); …`, or `at most 129 use cases at once`
 fn told(pool: &Pool) -> String {
     let in_use: Vec<String> = pool.in_use.iter().map(usize::to_string).collect();
+    // Use cases that come together share a transaction, and with it a connection.
+    let of_what = if pool.peak > pool.size { "use cases at once" } else { "in use" };
     format!(
-        "pool of {}: at most {} in use, {:.1} on average ({}, each {}); {} waited, {} of them in \
+        "pool of {}: at most {} {of_what}, {:.1} on average ({}, each {}); {} waited, {} of them in \
          vain, at most {}; {} transactions, {} with a call inside, held for {}, {} of it over calls",
         pool.size,
         pool.peak,
@@ -276,6 +278,26 @@ mod tests {
             ..Circumstances::default()
         };
         DrillResult::new(&evidence, judgement, how)
+    }
+
+    #[test]
+    fn use_cases_that_share_connections_are_not_told_as_connections() {
+        let pool = |peak| Pool {
+            size: 10,
+            peak,
+            mean: 2.9,
+            in_use: vec![peak, 3],
+            part_ms: 1_000,
+            waited: 0,
+            timed_out: 0,
+            longest_wait_ms: 0,
+            transactions: 200,
+            with_calls: 0,
+            held_ms: 900,
+            during_calls_ms: 0,
+        };
+        assert!(told(&pool(10)).starts_with("pool of 10: at most 10 in use, 2.9 on average"));
+        assert!(told(&pool(129)).starts_with("pool of 10: at most 129 use cases at once, 2.9"));
     }
 
     fn results() -> Vec<DrillResult> {
