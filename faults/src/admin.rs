@@ -98,7 +98,8 @@ fn is_of_an_api(fault: &Fault) -> bool {
     match fault.kind.target() {
         Target::Call | Target::Connection => true,
         Target::Node => fault.when.is_some(),
-        // Listed, though whoever runs the API carries it out: places count all that is its own.
+        // Whoever runs the API carries it out. It is listed all the same, for a hit names its fault by
+        // the place among all faults of the API.
         Target::Server => fault.kind == Kind::ApiRestart,
         Target::Store | Target::Queue => false,
     }

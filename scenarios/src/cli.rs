@@ -43,6 +43,7 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 held, 1 violated, 2 usage or bad file, 3 inconclusive,
 4 not deterministic, 70 internal, 130 interrupted; of several the worst.";
 
+/// So many threads, or drills at once, may be asked for.
 const JOBS_MAX: usize = 512;
 
 /// Failure drills for order systems that ship
@@ -99,7 +100,7 @@ struct Broken {
     sabotage: Option<String>,
 }
 
-/// Threads, or drills at once: more than that many help nobody.
+/// The value of `--jobs`.
 fn jobs(text: &str) -> Result<NonZeroUsize, String> {
     let jobs = text.parse().ok().filter(|jobs: &NonZeroUsize| jobs.get() <= JOBS_MAX);
     jobs.ok_or_else(|| format!("must be 1 to {JOBS_MAX}"))

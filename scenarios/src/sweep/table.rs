@@ -164,6 +164,7 @@ pub fn json(swept: &Swept, kept: &Kept, real: Duration) -> String {
         "strategy": swept.options.strategy,
         "sabotage": swept.options.sabotage,
         "stopped": swept.stopped,
+        "pairs_begun": swept.pairs_begun,
         "total": TallyJson::from(swept.total()),
         "families": families,
         "merged": merged,
